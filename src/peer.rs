@@ -1,0 +1,57 @@
+//! Who is at the other end of a connection, and whom we believe about it.
+
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
+
+/// The two ends of an accepted connection and how it is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The address the connection came from.
+    pub client: SocketAddr,
+    /// The address it came to.
+    pub local: SocketAddr,
+    /// Whether TLS was used.
+    pub scheme: Scheme,
+}
+
+/// The scheme of the connection, not of the request's target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// Plain text.
+    Http,
+    /// TLS.
+    Https,
+}
+
+/// Networks whose `Forwarded` and `X-Forwarded-*` fields are believed. None by default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrustedProxies(Vec<IpNet>);
+
+// === impl Scheme ===
+
+impl Scheme {
+    /// `http` or `https`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+// === impl TrustedProxies ===
+
+impl TrustedProxies {
+    /// Trusts exactly these networks.
+    pub const fn new(networks: Vec<IpNet>) -> Self {
+        Self(networks)
+    }
+
+    /// Whether what `address` says about others is believed.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        // An IPv4 peer on a dual-stack socket shows as ::ffff:a.b.c.d.
+        let address = address.to_canonical();
+        self.0.iter().any(|network| network.contains(&address))
+    }
+}

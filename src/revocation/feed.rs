@@ -1,0 +1,148 @@
+//! The two seams to a store: reading what happened ([`RevocationFeed`]) and saying something new
+//! ([`RevocationLog`]). The contract suite in `tests/it/feed_contract.rs` defines them.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use uuid::Uuid;
+
+use super::{Name, Revocation};
+use crate::clock::UnixTime;
+
+/// A position in a store's log. Opaque outside its adapter; totally ordered within one epoch.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Cursor(Arc<str>);
+
+/// The identity of a store's memory: another epoch means that it may have forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Epoch(pub Uuid);
+
+/// All live entries up to a cursor.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    /// The store's memory.
+    pub epoch: Epoch,
+    /// Every live `revoke` record, one for each (issuer, claim, value), merged.
+    pub live: Vec<Revocation>,
+    /// The last record that is contained in `live`.
+    pub upto: Cursor,
+}
+
+/// What a feed has to tell.
+#[derive(Clone, Debug)]
+pub enum FeedEvent {
+    /// A record, in log order. May be seen twice, never missed.
+    Record {
+        /// What was said.
+        record: Revocation,
+        /// Where in the log.
+        at: Cursor,
+    },
+    /// An entry of the log that can't be decoded; skipped, counted and logged with its cursor.
+    Undecodable {
+        /// Where in the log.
+        at: Cursor,
+    },
+    /// Everything up to here has been told; sent at least once a second on a quiet feed.
+    Heartbeat {
+        /// The end of the log.
+        at: Cursor,
+    },
+}
+
+/// One page of a listing.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// Live entries in the order of their names.
+    pub items: Vec<Revocation>,
+    /// Give this as `after` for the next page; `None` at the end.
+    pub next: Option<Name>,
+}
+
+/// Which entries a listing wants; absent parts match all.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Only this issuer.
+    pub issuer: Option<Arc<str>>,
+    /// Only this claim.
+    pub claim: Option<Arc<str>>,
+    /// Only this value.
+    pub value: Option<Arc<str>>,
+}
+
+/// What went wrong with a store.
+#[derive(Debug, Error)]
+pub enum FeedError {
+    /// The store can't be reached.
+    #[error("the revocation store can't be reached: {0}")]
+    Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The log no longer holds what follows the cursor: load the checkpoint again.
+    #[error("the revocation log no longer holds what follows cursor {0}")]
+    Truncated(Cursor),
+    /// The store is there and what it holds is damaged or of another kind.
+    #[error("the revocation store is damaged: {0}")]
+    Corrupt(String),
+    /// The store refused: a missing right, a full disk, a lock held by another process.
+    #[error("the revocation store refused: {0}")]
+    Refused(String),
+}
+
+/// The reading side. Subscribe first, then load: an event may be seen twice, never missed.
+pub trait RevocationFeed: Send + 'static {
+    /// Loads the checkpoint; `next` then continues from (at or before) its cursor.
+    fn load(&mut self) -> impl Future<Output = Result<Checkpoint, FeedError>> + Send;
+
+    /// The next event. Cancel-safe: a dropped future loses nothing.
+    fn next(&mut self) -> impl Future<Output = Result<FeedEvent, FeedError>> + Send;
+}
+
+/// The writing side.
+pub trait RevocationLog: Send + Sync + 'static {
+    /// Makes the records durable, all or none, and answers with the cursor of the last.
+    fn append(
+        &self,
+        records: Vec<Revocation>,
+    ) -> impl Future<Output = Result<Cursor, FeedError>> + Send;
+
+    /// One page of the live entries, with their reasons and actors.
+    fn list(
+        &self,
+        filter: Filter,
+        after: Option<Name>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Page, FeedError>> + Send;
+
+    /// Forgets what has expired before `now`; how many entries went.
+    fn compact(&self, now: UnixTime) -> impl Future<Output = Result<usize, FeedError>> + Send;
+}
+
+// === impl Cursor ===
+
+impl Cursor {
+    /// A cursor from its text; adapters choose text that compares in log order.
+    pub fn new(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// The cursor's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

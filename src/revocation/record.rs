@@ -1,0 +1,54 @@
+//! One record of the log: what is taken back, or given back, and who said so (revocation.md's table).
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::clock::UnixTime;
+
+/// What a record does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Op {
+    /// Takes back every token it names.
+    Revoke,
+    /// Removes the entry of exactly this (issuer, claim, value).
+    Reinstate,
+}
+
+/// One claim value of one issuer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Name {
+    /// The `iss` the entry is scoped to, or the issuer's configured name when tokens carry none.
+    pub issuer: Arc<str>,
+    /// The claim: `jti`, `sub`, `sid`, `client_id`, `iss`, `kid`, `token`, or a configured one.
+    pub claim: Arc<str>,
+    /// The claim's value, compared exactly, as text.
+    pub value: Arc<str>,
+}
+
+/// One record: what an application publishes, a store keeps and every node applies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revocation {
+    /// UUIDv7 of the record.
+    pub id: Uuid,
+    /// Revoke or reinstate.
+    pub op: Op,
+    /// What it names.
+    #[serde(flatten)]
+    pub name: Name,
+    /// Only tokens issued at or before this second; `None`: every token that carries the value.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub issued_before: Option<UnixTime>,
+    /// When the entry may be forgotten: never before the last token it can name has expired.
+    pub expires_at: UnixTime,
+    /// When it was said.
+    pub at: UnixTime,
+    /// The control credential, or publisher, that said it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub actor: Option<Arc<str>>,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<Arc<str>>,
+}
