@@ -11,7 +11,7 @@ use crate::secret::Secret;
 use super::{ClaimPath, TokenType};
 
 /// One `[[issuers]]` entry, every rule already checked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct IssuerConfig {
     /// The name routes use; it scopes revocations when tokens carry no `iss`.
     pub name: Arc<str>,
@@ -45,7 +45,7 @@ pub enum Audiences {
 }
 
 /// Where an issuer's verifying keys come from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum KeysConfig {
     /// A JWK set fetched in the background (https, or http on loopback).
     JwksUrl(http::Uri),

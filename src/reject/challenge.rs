@@ -1,0 +1,78 @@
+//! The `WWW-Authenticate` field (RFC 9110 §11.6.1, RFC 6750 §3).
+
+use http::HeaderValue;
+
+use super::Code;
+
+/// The challenge for a refusal; `None` where credentials would not help.
+pub fn challenge(code: Code, realm: &str, scopes: &[Box<str>]) -> Option<HeaderValue> {
+    let error = match code {
+        Code::TokenMissing => None,
+        Code::BadCredentials => Some("invalid_request"),
+        Code::TokenExpired | Code::TokenInvalid | Code::TokenRevoked => Some("invalid_token"),
+        Code::InsufficientScope => Some("insufficient_scope"),
+        _ => return None,
+    };
+    let mut text = String::with_capacity(96);
+    text.push_str("Bearer realm=");
+    quote(&mut text, realm);
+    if let Some(error) = error {
+        text.push_str(", error=");
+        quote(&mut text, error);
+        text.push_str(", error_description=");
+        quote(&mut text, code.detail());
+    }
+    if code == Code::InsufficientScope {
+        text.push_str(", scope=");
+        quote(&mut text, &scopes.join(" "));
+    }
+    HeaderValue::try_from(text).ok()
+}
+
+/// Appends a quoted-string (RFC 9110 §5.6.4); what can't stand in one becomes a space.
+fn quote(out: &mut String, text: &str) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            ' '..='~' => out.push(c),
+            _ => out.push(' '),
+        }
+    }
+    out.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_request_without_a_token_gets_a_challenge_without_an_error() {
+        let got = challenge(Code::TokenMissing, "orders", &[]).expect("a challenge");
+        assert_eq!(got, "Bearer realm=\"orders\"");
+    }
+
+    #[test]
+    fn a_lack_of_scope_names_the_scopes() {
+        let scopes = ["orders:read".into(), "orders:write".into()];
+        let got = challenge(Code::InsufficientScope, "orders", &scopes).expect("a challenge");
+        assert_eq!(
+            got,
+            "Bearer realm=\"orders\", error=\"insufficient_scope\", \
+             error_description=\"The token lacks a required scope\", scope=\"orders:read orders:write\""
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_realm_breaks_out_of_its_quotes(realm in ".{0,40}") {
+            let value = challenge(Code::TokenInvalid, &realm, &[]).expect("a challenge");
+            let text = value.to_str().expect("visible ASCII").strip_prefix("Bearer realm=\"").expect("a realm");
+            let mut escaped = false;
+            let end = text.find(|c| { let ends = c == '"' && !escaped; escaped = c == '\\' && !escaped; ends });
+            prop_assert!(text[end.expect("an end")..].starts_with("\", error=\"invalid_token\""));
+        }
+    }
+}

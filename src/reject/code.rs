@@ -1,0 +1,180 @@
+//! What a client is told: one stable word for each way of being refused, and all that follows from it.
+
+use http::StatusCode;
+
+/// The stable `code` of a refusal. Coarser than the reason in the log: a client can only do one of few
+/// things, and an attacker learns nothing of which check stopped him.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Code {
+    /// A claim rule refused.
+    AccessDenied,
+    /// Credentials in a form that is none, or more than one (RFC 6750 §3.1 `invalid_request`).
+    BadCredentials,
+    /// The request can't be read in exactly one way.
+    BadRequest,
+    /// The body is longer than the limit.
+    BodyTooLarge,
+    /// An expectation other than `100-continue`.
+    ExpectationFailed,
+    /// The head is longer than the limit.
+    HeadersTooLarge,
+    /// A scope is lacking (RFC 6750 §3.1 `insufficient_scope`).
+    InsufficientScope,
+    /// Our own fault.
+    Internal,
+    /// The issuer's keys are not loaded.
+    KeysUnavailable,
+    /// The route does not take the method.
+    MethodNotAllowed,
+    /// No route.
+    NoRoute,
+    /// The client stopped sending its body.
+    RequestTimeout,
+    /// The revocation state can't be relied on.
+    RevocationStale,
+    /// The target is longer than the limit.
+    TargetTooLong,
+    /// The token has expired.
+    TokenExpired,
+    /// The token is not acceptable (RFC 6750 §3.1 `invalid_token`).
+    TokenInvalid,
+    /// No token (RFC 6750 §3.1: a challenge without an error).
+    TokenMissing,
+    /// The token was taken back.
+    TokenRevoked,
+    /// The upstream broke the connection or the protocol.
+    UpstreamError,
+    /// The upstream was too slow.
+    UpstreamTimeout,
+    /// No endpoint of the upstream can be used.
+    UpstreamUnavailable,
+}
+
+// === impl Code ===
+
+impl Code {
+    /// Every code, in the order of the alphabet.
+    pub const ALL: [Self; 21] = [
+        Self::AccessDenied,
+        Self::BadCredentials,
+        Self::BadRequest,
+        Self::BodyTooLarge,
+        Self::ExpectationFailed,
+        Self::HeadersTooLarge,
+        Self::InsufficientScope,
+        Self::Internal,
+        Self::KeysUnavailable,
+        Self::MethodNotAllowed,
+        Self::NoRoute,
+        Self::RequestTimeout,
+        Self::RevocationStale,
+        Self::TargetTooLong,
+        Self::TokenExpired,
+        Self::TokenInvalid,
+        Self::TokenMissing,
+        Self::TokenRevoked,
+        Self::UpstreamError,
+        Self::UpstreamTimeout,
+        Self::UpstreamUnavailable,
+    ];
+
+    /// The word itself.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AccessDenied => "access-denied",
+            Self::BadCredentials => "bad-credentials",
+            Self::BadRequest => "bad-request",
+            Self::BodyTooLarge => "body-too-large",
+            Self::ExpectationFailed => "expectation-failed",
+            Self::HeadersTooLarge => "headers-too-large",
+            Self::InsufficientScope => "insufficient-scope",
+            Self::Internal => "internal",
+            Self::KeysUnavailable => "keys-unavailable",
+            Self::MethodNotAllowed => "method-not-allowed",
+            Self::NoRoute => "no-route",
+            Self::RequestTimeout => "request-timeout",
+            Self::RevocationStale => "revocation-stale",
+            Self::TargetTooLong => "target-too-long",
+            Self::TokenExpired => "token-expired",
+            Self::TokenInvalid => "token-invalid",
+            Self::TokenMissing => "token-missing",
+            Self::TokenRevoked => "token-revoked",
+            Self::UpstreamError => "upstream-error",
+            Self::UpstreamTimeout => "upstream-timeout",
+            Self::UpstreamUnavailable => "upstream-unavailable",
+        }
+    }
+
+    /// The HTTP status. What we can't know is 503 and never 401: clients throw refresh tokens away on 401.
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::BadCredentials | Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::TokenExpired | Self::TokenInvalid | Self::TokenMissing | Self::TokenRevoked => {
+                StatusCode::UNAUTHORIZED
+            }
+            Self::AccessDenied | Self::InsufficientScope => StatusCode::FORBIDDEN,
+            Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TargetTooLong => StatusCode::URI_TOO_LONG,
+            Self::ExpectationFailed => StatusCode::EXPECTATION_FAILED,
+            Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::UpstreamError => StatusCode::BAD_GATEWAY,
+            Self::KeysUnavailable | Self::RevocationStale | Self::UpstreamUnavailable => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    /// One fixed sentence for the client.
+    pub const fn detail(self) -> &'static str {
+        match self {
+            Self::AccessDenied => "The token does not give access here",
+            Self::BadCredentials => "The request must carry exactly one well-formed credential",
+            Self::BadRequest => "The request is malformed or ambiguous",
+            Self::BodyTooLarge => "The request body is too large",
+            Self::ExpectationFailed => "The expectation can't be met",
+            Self::HeadersTooLarge => "The request header section is too large",
+            Self::InsufficientScope => "The token lacks a required scope",
+            Self::Internal => "The gateway failed",
+            Self::KeysUnavailable => "The issuer's keys are not available yet",
+            Self::MethodNotAllowed => "The method is not allowed here",
+            Self::NoRoute => "There is nothing here",
+            Self::RequestTimeout => "The request body did not arrive in time",
+            Self::RevocationStale => "The revocation state can't be relied on right now",
+            Self::TargetTooLong => "The request target is too long",
+            Self::TokenExpired => "The token expired",
+            Self::TokenInvalid => "The token is not accepted",
+            Self::TokenMissing => "A token is required",
+            Self::TokenRevoked => "The token was revoked",
+            Self::UpstreamError => "The upstream failed",
+            Self::UpstreamTimeout => "The upstream did not answer in time",
+            Self::UpstreamUnavailable => "The upstream is not available",
+        }
+    }
+
+    /// Seconds after which it is worth trying again (RFC 9110 §10.2.3).
+    pub const fn retry_after(self) -> Option<u8> {
+        match self {
+            Self::KeysUnavailable | Self::RevocationStale | Self::UpstreamUnavailable => Some(1),
+            _ => None,
+        }
+    }
+
+    /// Whether the HTTP/1.1 connection ends with the answer: its framing can't be trusted, or what
+    /// is left of the body is not worth reading.
+    pub const fn closes(self) -> bool {
+        matches!(
+            self,
+            Self::BadRequest
+                | Self::BodyTooLarge
+                | Self::ExpectationFailed
+                | Self::HeadersTooLarge
+                | Self::RequestTimeout
+                | Self::TargetTooLong
+        )
+    }
+}
