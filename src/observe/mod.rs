@@ -1,5 +1,7 @@
 //! What operators see: metrics and the access log. Knows nobody.
 
+pub mod access_log;
 pub mod metrics;
 
+pub use access_log::{AccessLog, AccessRecord};
 pub use metrics::Metrics;
