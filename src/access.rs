@@ -68,6 +68,23 @@ pub enum AccessError {
     Denied,
 }
 
+// === impl Access ===
+
+impl Access {
+    /// The rule, where there is one.
+    pub const fn rule(&self) -> Option<&AccessRule> {
+        match self {
+            Self::Public => None,
+            Self::Optional(rule) | Self::Required(rule) => Some(rule),
+        }
+    }
+
+    /// The scopes that are asked for.
+    pub fn scopes(&self) -> &[Box<str>] {
+        self.rule().map_or(&[], |rule| &rule.scopes)
+    }
+}
+
 // === impl AccessRule ===
 
 impl AccessRule {

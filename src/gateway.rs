@@ -1,0 +1,219 @@
+//! The story of a request: judged by [`Gateway::admit`], which does no I/O, then forwarded; or refused,
+//! and there is one way out for that. Either way it is told once, to the log and the metrics.
+
+mod entry;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use http::request::Parts;
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use crate::access::{Access, Permit};
+use crate::clock::{Clock, UnixTime};
+use crate::forward::{Exchange, Forwarder, ResponseBody};
+use crate::observe::{AccessLog, Metrics};
+use crate::peer::Peer;
+use crate::reject::Rejection;
+use crate::request;
+use crate::revocation::{Named, Revocations};
+use crate::route;
+use crate::snapshot::{Route, Snapshot};
+use crate::token::{BearerError, BearerToken, TokenCache, TokenError};
+
+pub use entry::RecordedBody;
+
+use entry::Entry;
+
+/// What all workers share. Immutable but for the snapshot's swap and the one revocation set.
+#[derive(Debug)]
+pub struct Gateway {
+    snapshot: ArcSwap<Snapshot>,
+    revocations: Arc<Revocations>,
+    tokens: TokenCache<Arc<Named>>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    log: AccessLog,
+}
+
+/// A request that may go on, and where.
+#[derive(Debug)]
+pub struct Admitted {
+    /// The route that took it.
+    pub route: Arc<Route>,
+    /// The verified token, when one was shown.
+    pub token: Option<Arc<Named>>,
+    /// The leave to forward it.
+    pub permit: Permit,
+    /// What a route in shadow would have refused it for.
+    pub shadowed: Option<Rejection>,
+}
+
+/// A refusal, and the route that was found before it.
+#[derive(Debug)]
+pub struct Refused {
+    /// The route, when there was one.
+    pub route: Option<Arc<Route>>,
+    /// The token, when it was verified.
+    pub token: Option<Arc<Named>>,
+    /// Why.
+    pub rejection: Rejection,
+}
+
+// === impl Gateway ===
+
+impl Gateway {
+    /// Joins the parts; `snapshot` is the first configuration.
+    pub fn new(
+        snapshot: Arc<Snapshot>,
+        revocations: Arc<Revocations>,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+        log: AccessLog,
+    ) -> Self {
+        let snapshot = ArcSwap::new(snapshot);
+        let tokens = TokenCache::new(TOKENS, TOKEN_BYTES);
+        Self { snapshot, revocations, tokens, clock, metrics, log }
+    }
+
+    /// The running configuration.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// Runs another configuration from the next request on; those in flight end with theirs.
+    pub fn swap(&self, snapshot: Arc<Snapshot>) {
+        self.snapshot.store(snapshot);
+    }
+
+    /// What has been taken back.
+    pub const fn revocations(&self) -> &Arc<Revocations> {
+        &self.revocations
+    }
+
+    /// Answers one request; never fails.
+    pub async fn handle(
+        &self,
+        forwarder: &Forwarder,
+        request: Request<Incoming>,
+        peer: Peer,
+    ) -> Response<RecordedBody> {
+        let snapshot = self.snapshot.load_full();
+        let now = self.clock.now();
+        let mut entry = Entry::begin(self.log.clone(), &snapshot, &request, peer, now);
+        match self.try_handle(&snapshot, forwarder, request, &mut entry).await {
+            Ok(response) => entry.forwarded(response),
+            Err(refused) => entry.rejected(refused),
+        }
+    }
+
+    async fn try_handle(
+        &self,
+        snapshot: &Snapshot,
+        forwarder: &Forwarder,
+        request: Request<Incoming>,
+        entry: &mut Entry,
+    ) -> Result<Response<ResponseBody>, Refused> {
+        let (mut head, body) = request.into_parts();
+        let admitted = self.admit(snapshot, &mut head, entry.began_at())?;
+        entry.admitted(&admitted);
+        let Admitted { route, permit, .. } = admitted;
+        let exchange = Exchange {
+            permit,
+            upstream: &route.upstream,
+            rules: &route.forward,
+            request: Request::from_parts(head, body),
+            peer: entry.peer(),
+            request_id: entry.request_id(),
+            trusted_proxies: &snapshot.trusted_proxies,
+            identity: &snapshot.identity,
+            body_bytes: snapshot.limits.body_bytes,
+        };
+        let answer = forwarder.forward(exchange).await;
+        answer.map_err(|error| Refused { route: None, token: None, rejection: error.into() })
+    }
+
+    /// Decides, without I/O: what the request is, which route takes it, and whether its token is good
+    /// for that route now.
+    pub fn admit(
+        &self,
+        snapshot: &Snapshot,
+        head: &mut Parts,
+        now: UnixTime,
+    ) -> Result<Admitted, Refused> {
+        let route = self.route(snapshot, head).map_err(|rejection| {
+            Refused { route: None, token: None, rejection }
+        })?;
+        let mut token = None;
+        match self.permit(snapshot, &route, head, now, &mut token) {
+            Ok(permit) => Ok(Admitted { route, token, permit, shadowed: None }),
+            Err(rejection) if route.shadow && rejection.is_about_the_token() => {
+                Ok(Admitted { route, token, permit: Permit::anonymous(), shadowed: Some(rejection) })
+            }
+            Err(rejection) => Err(Refused { route: Some(route), token, rejection }),
+        }
+    }
+
+    fn route(&self, snapshot: &Snapshot, head: &mut Parts) -> Result<Arc<Route>, Rejection> {
+        request::check(head, &snapshot.limits)?;
+        let dropped = request::drop_odd_names(&mut head.headers, &snapshot.identity)?;
+        if dropped > 0 {
+            self.metrics.headers_dropped.inc_by(dropped as u64);
+        }
+        let path = route::judge(head.uri.path())?;
+        let host = request::host(request::authority(head)?);
+        Ok(Arc::clone(snapshot.routes.find(host, &path, &head.method)?))
+    }
+
+    /// `token` is set as soon as the token is verified, so that a refusal can be told with its owner.
+    fn permit(
+        &self,
+        snapshot: &Snapshot,
+        route: &Route,
+        head: &Parts,
+        now: UnixTime,
+        token: &mut Option<Arc<Named>>,
+    ) -> Result<Permit, Rejection> {
+        let rule = match &route.access {
+            Access::Public => return Ok(Permit::anonymous()),
+            Access::Optional(rule) | Access::Required(rule) => rule,
+        };
+        let bearer = match BearerToken::find(&rule.token_from, &head.headers) {
+            Err(BearerError::Missing) if matches!(route.access, Access::Optional(_)) => {
+                return Ok(Permit::anonymous());
+            }
+            found => found?,
+        };
+        let named = token.insert(self.verify(snapshot, bearer, now)?);
+        rule.suits(named.verified())?;
+        let check = rule.check_revocation;
+        let principal = self.revocations.admit(named, check, route.when_stale, now)?;
+        Ok(rule.authorize(principal)?)
+    }
+
+    /// The cache answers only for what does not change with time: signature, claims, fingerprints.
+    fn verify(
+        &self,
+        snapshot: &Snapshot,
+        token: BearerToken<'_>,
+        now: UnixTime,
+    ) -> Result<Arc<Named>, TokenError> {
+        let generation = snapshot.token_generation();
+        if let Some(named) = self.tokens.find(token.as_str(), generation) {
+            named.verified().is_current(now)?;
+            self.metrics.token_cache_hits.inc();
+            return Ok(named);
+        }
+        self.metrics.token_cache_misses.inc();
+        let verified = snapshot.verifier.verify(token, now)?;
+        let named = Arc::new(self.revocations.name(verified));
+        self.tokens.insert(token.as_str(), generation, Arc::clone(&named));
+        Ok(named)
+    }
+}
+
+/// Tokens the cache keeps at the most.
+const TOKENS: usize = 100_000;
+/// Bytes of tokens the cache keeps at the most.
+const TOKEN_BYTES: u64 = 128 * 1024 * 1024;

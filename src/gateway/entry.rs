@@ -1,0 +1,212 @@
+//! A request's entry in the log and the metrics: begun with the request, told once when it is over,
+//! whatever way it ends. A client that leaves drops the entry, and that tells it too.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::header::HOST;
+use http::{HeaderValue, Method, Request, Response, Uri};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::clock::UnixTime;
+use crate::forward::{BodyError, RequestId, ResponseBody};
+use crate::observe::access_log::{AccessLog, AccessRecord, cut};
+use crate::peer::Peer;
+use crate::reject::{self, Rejection};
+use crate::revocation::Named;
+use crate::snapshot::{Route, Snapshot};
+
+use super::{Admitted, Refused};
+
+/// An answer's body that tells its request's entry when it ends.
+#[derive(Debug)]
+pub struct RecordedBody {
+    body: ResponseBody,
+    entry: Entry,
+}
+
+/// What will be told of one request. Nothing is formatted before the end.
+#[derive(Debug)]
+pub(super) struct Entry {
+    log: AccessLog,
+    unrouted: Arc<Route>,
+    route: Option<Arc<Route>>,
+    token: Option<Arc<Named>>,
+    peer: Peer,
+    request_id: RequestId,
+    method: Method,
+    host: Option<HeaderValue>,
+    target: Uri,
+    time: UnixTime,
+    started: Instant,
+    status: u16,
+    outcome: &'static str,
+    reason: &'static str,
+    shadowed: Option<&'static str>,
+    bytes: u64,
+}
+
+// === impl Entry ===
+
+impl Entry {
+    pub(super) fn begin(
+        log: AccessLog,
+        snapshot: &Snapshot,
+        request: &Request<Incoming>,
+        peer: Peer,
+        now: UnixTime,
+    ) -> Self {
+        let trusted = snapshot.trusted_proxies.contains(peer.client.ip());
+        Self {
+            log,
+            unrouted: Arc::clone(&snapshot.unrouted),
+            route: None,
+            token: None,
+            peer,
+            request_id: RequestId::from_request(request.headers(), trusted),
+            method: request.method().clone(),
+            host: request.headers().get(HOST).cloned(),
+            target: request.uri().clone(),
+            time: now,
+            started: Instant::now(),
+            // Said by no server: the client left before an answer.
+            status: 499,
+            outcome: "client_gone",
+            reason: "client_gone",
+            shadowed: None,
+            bytes: 0,
+        }
+    }
+
+    /// The request's one reading of the clock.
+    pub(super) const fn began_at(&self) -> UnixTime {
+        self.time
+    }
+
+    pub(super) const fn peer(&self) -> Peer {
+        self.peer
+    }
+
+    pub(super) const fn request_id(&self) -> &RequestId {
+        &self.request_id
+    }
+
+    pub(super) fn admitted(&mut self, admitted: &Admitted) {
+        self.route = Some(Arc::clone(&admitted.route));
+        self.token.clone_from(&admitted.token);
+        self.shadowed = admitted.shadowed.as_ref().map(Rejection::reason);
+    }
+
+    /// The upstream's answer, to be told when its body has ended.
+    pub(super) fn forwarded(
+        mut self,
+        response: Response<ResponseBody>,
+    ) -> Response<RecordedBody> {
+        self.outcome = if self.shadowed.is_some() { "shadowed" } else { "forwarded" };
+        self.reason = self.shadowed.unwrap_or_default();
+        self.answer(response)
+    }
+
+    /// Our own answer.
+    pub(super) fn rejected(mut self, refused: Refused) -> Response<RecordedBody> {
+        self.outcome = "rejected";
+        self.reason = refused.rejection.reason();
+        self.route = refused.route.or(self.route.take());
+        self.token = refused.token.or(self.token.take());
+        let route = self.route.as_ref().unwrap_or(&self.unrouted);
+        let context = reject::Context {
+            realm: &route.name,
+            scopes: route.access.scopes(),
+            profile: route.errors,
+            request_id: self.request_id.as_str(),
+        };
+        let response = refused.rejection.into_response(context).map(ResponseBody::from);
+        self.answer(response)
+    }
+
+    fn answer(mut self, response: Response<ResponseBody>) -> Response<RecordedBody> {
+        self.status = response.status().as_u16();
+        response.map(|body| RecordedBody { body, entry: self })
+    }
+
+    fn tell(&self) {
+        let route = self.route.as_ref().unwrap_or(&self.unrouted);
+        let elapsed = self.started.elapsed();
+        route.counters.count(self.outcome, self.reason, elapsed);
+        if self.log.is_on() {
+            self.log.write(&self.record(&route.name, elapsed.as_micros()));
+        }
+    }
+
+    fn record<'a>(&'a self, route: &'a str, micros: u128) -> AccessRecord<'a> {
+        let claims = self.token.as_ref().map(|named| named.verified().claims());
+        let host = self.host.as_ref().and_then(|host| host.to_str().ok());
+        AccessRecord {
+            time: self.time.as_secs(),
+            request_id: self.request_id.as_str(),
+            route,
+            client: self.peer.client.ip(),
+            method: cut(self.method.as_str()),
+            host: cut(host.or_else(|| self.target.host()).unwrap_or_default()),
+            path: cut(self.target.path()),
+            status: self.status,
+            outcome: self.outcome,
+            reason: self.reason,
+            issuer: self.token.as_ref().map(|named| &**named.verified().issuer()),
+            subject: claims.and_then(|claims| claims.subject()).map(cut),
+            token_id: claims.and_then(|claims| claims.token_id()).map(cut),
+            bytes: self.bytes,
+            duration_us: u64::try_from(micros).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.tell();
+    }
+}
+
+// === impl RecordedBody ===
+
+impl Body for RecordedBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.entry.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+            }
+            Poll::Ready(Some(Err(_))) => self.entry.reason = "upstream_body",
+            Poll::Ready(None) | Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for RecordedBody {
+    fn drop(&mut self) {
+        let head_only = self.entry.method == Method::HEAD;
+        if !self.body.is_end_stream() && !head_only && self.entry.reason != "upstream_body" {
+            self.entry.outcome = "client_gone";
+            self.entry.reason = "client_gone";
+        }
+    }
+}

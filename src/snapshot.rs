@@ -1,0 +1,132 @@
+//! What runs: one immutable picture of the configuration, swapped as a whole.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::histogram::Histogram;
+use thiserror::Error;
+
+use crate::access::Access;
+use crate::config::{Config, ErrorProfile, ForwardConfig, Limits, RouteConfig};
+use crate::forward::Upstream;
+use crate::observe::Metrics;
+use crate::peer::TrustedProxies;
+use crate::request::{HeadLimits, IdentityNames};
+use crate::revocation::WhenStale;
+use crate::route::{RouteConflict, RouteTable};
+use crate::token::{KeysError, TrustedIssuer, Verifier};
+
+/// One configuration, running.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Counts the configurations of this process.
+    pub generation: u64,
+    /// What it was built from.
+    pub config: Arc<Config>,
+    /// Which route takes a request.
+    pub routes: RouteTable<Arc<Route>>,
+    /// Stands for the route of requests that have none.
+    pub unrouted: Arc<Route>,
+    /// Checks tokens.
+    pub verifier: Verifier,
+    /// Groups of endpoints, by name.
+    pub upstreams: HashMap<Arc<str>, Arc<Upstream>>,
+    /// Whose forwarding fields are believed.
+    pub trusted_proxies: TrustedProxies,
+    /// Header fields that any route sets from claims.
+    pub identity: IdentityNames,
+    /// Bounds of a request.
+    pub limits: HeadLimits,
+}
+
+/// One route, running.
+#[derive(Debug)]
+pub struct Route {
+    /// Its name in log, metrics and challenge.
+    pub name: Arc<str>,
+    /// Who is let through.
+    pub access: Access,
+    /// What happens when the revocation state is too old.
+    pub when_stale: WhenStale,
+    /// Where requests go.
+    pub upstream: Arc<Upstream>,
+    /// What goes upstream.
+    pub forward: ForwardConfig,
+    /// The form of refusals.
+    pub errors: ErrorProfile,
+    /// Lets pass what would be refused for its token.
+    pub shadow: bool,
+    /// Its share of the metrics.
+    pub counters: RouteCounters,
+}
+
+/// Handles to one route's metrics.
+#[derive(Debug)]
+pub struct RouteCounters {
+    name: Arc<str>,
+    metrics: Arc<Metrics>,
+    forwarded: Counter,
+    seconds: Histogram,
+}
+
+/// Why a configuration can't run.
+#[derive(Debug, Error)]
+pub enum SnapshotError {
+    /// Two routes take the same requests.
+    #[error("routes \"{0}\" and \"{1}\" take the same requests")]
+    Conflict(Arc<str>, Arc<str>),
+    /// An issuer's keys can't be loaded.
+    #[error("issuer \"{0}\": {1}")]
+    Keys(Arc<str>, #[source] KeysError),
+}
+
+// === impl Snapshot ===
+
+impl Snapshot {
+    /// Builds what runs. Issuers and upstreams that did not change are taken over from `previous`,
+    /// with their keys and connections.
+    pub fn build(
+        config: Arc<Config>,
+        metrics: &Arc<Metrics>,
+        previous: Option<&Self>,
+    ) -> Result<Self, SnapshotError> {
+        let issuers = issuers(&config, previous)?;
+        let upstreams = upstreams(&config, metrics, previous);
+        let route = |row: &RouteConfig| Arc::new(Route::new(row, &upstreams, metrics));
+        let routes: Vec<Arc<Route>> = config.routes.iter().map(route).collect();
+        let patterns = config.routes.iter().map(|row| row.pattern.clone());
+        let table = RouteTable::build(patterns.zip(routes.iter().cloned()))
+            .map_err(|conflict| SnapshotError::between(&routes, &conflict))?;
+        let headers = config.routes.iter().flat_map(|row| &row.forward.claims);
+        Ok(Self {
+            generation: previous.map_or(1, |previous| previous.generation + 1),
+            unrouted: Arc::new(Route::unrouted(metrics)),
+            verifier: Verifier::new(issuers),
+            identity: IdentityNames::new(headers.map(|(_, header)| header)),
+            trusted_proxies: config.listener.trusted_proxies.clone(),
+            limits: head_limits(&config.listener.limits),
+            routes: table,
+            upstreams,
+            config,
+        })
+    }
+}
+
+fn issuers(
+    config: &Config,
+    previous: Option<&Snapshot>,
+) -> Result<Vec<Arc<TrustedIssuer>>, SnapshotError> {
+    let before = previous.map_or(&[][..], |previous| previous.verifier.issuers());
+    let issuer = |wanted: &IssuerConfig| {
+        if let Some(same) = before.iter().find(|issuer| issuer.config() == wanted) {
+            same.load_local().map_err(|error| SnapshotError::Keys(wanted.name.clone(), error))?;
+            return Ok(Arc::clone(same));
+        }
+        let issuer = TrustedIssuer::new(wanted.clone());
+        issuer.load_local().map_err(|error| SnapshotError::Keys(wanted.name.clone(), error))?;
+        Ok(Arc::new(issuer))
+    };
+    config.issuers.iter().map(issuer).collect()
+}
