@@ -20,8 +20,6 @@ pub enum Code {
     HeadersTooLarge,
     /// A scope is lacking (RFC 6750 §3.1 `insufficient_scope`).
     InsufficientScope,
-    /// Our own fault.
-    Internal,
     /// The issuer's keys are not loaded.
     KeysUnavailable,
     /// The route does not take the method.
@@ -54,7 +52,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the alphabet.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 20] = [
         Self::AccessDenied,
         Self::BadCredentials,
         Self::BadRequest,
@@ -62,7 +60,6 @@ impl Code {
         Self::ExpectationFailed,
         Self::HeadersTooLarge,
         Self::InsufficientScope,
-        Self::Internal,
         Self::KeysUnavailable,
         Self::MethodNotAllowed,
         Self::NoRoute,
@@ -88,7 +85,6 @@ impl Code {
             Self::ExpectationFailed => "expectation-failed",
             Self::HeadersTooLarge => "headers-too-large",
             Self::InsufficientScope => "insufficient-scope",
-            Self::Internal => "internal",
             Self::KeysUnavailable => "keys-unavailable",
             Self::MethodNotAllowed => "method-not-allowed",
             Self::NoRoute => "no-route",
@@ -120,7 +116,6 @@ impl Code {
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::ExpectationFailed => StatusCode::EXPECTATION_FAILED,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::UpstreamError => StatusCode::BAD_GATEWAY,
             Self::KeysUnavailable | Self::RevocationStale | Self::UpstreamUnavailable => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -139,7 +134,6 @@ impl Code {
             Self::ExpectationFailed => "The expectation can't be met",
             Self::HeadersTooLarge => "The request header section is too large",
             Self::InsufficientScope => "The token lacks a required scope",
-            Self::Internal => "The gateway failed",
             Self::KeysUnavailable => "The issuer's keys are not available yet",
             Self::MethodNotAllowed => "The method is not allowed here",
             Self::NoRoute => "There is nothing here",

@@ -1,0 +1,200 @@
+//! Joins the rooms and runs them: bind everything, follow the feed, become ready, serve, drain.
+//!
+//! The data plane has its own threads (`listen`), the control port another; everything else that
+//! waits for something runs on one background runtime.
+
+mod house;
+mod status;
+mod tasks;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::runtime::Runtime;
+
+use crate::clock::{Clock, SystemClock};
+use crate::config::{AccessLog as AccessLogConfig, Config};
+use crate::control::{BindError, BoundAddress, BoundControl, Control};
+use crate::feed::{EmbeddedStore, compaction};
+use crate::forward::Forwarder;
+use crate::gateway::Gateway;
+use crate::listen::{BoundListener, ListenError, Listener};
+use crate::observe::access_log::{AccessLog, Destination, Writer};
+use crate::observe::metrics::Metrics;
+use crate::revocation::{AppliedCursor, FeedConfig, FeedError, Follower, Revocations};
+use crate::shutdown::{Drain, Shutdown};
+use crate::snapshot::{Snapshot, SnapshotError};
+
+pub use house::House;
+
+use tasks::Tasks;
+
+/// Where the parts are joined.
+#[derive(Debug)]
+pub struct App;
+
+/// Everything bound and built; nothing served yet.
+#[derive(Debug)]
+pub struct BoundApp {
+    listener: BoundListener,
+    control: BoundControl,
+    store: EmbeddedStore,
+    follower: Follower<crate::feed::EmbeddedFeed>,
+    house: Arc<House>,
+    writer: Writer,
+    background: Runtime,
+}
+
+/// Why the gateway can't start.
+#[derive(Debug, Error)]
+pub enum AppError {
+    /// The data listener.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The control port.
+    #[error(transparent)]
+    Control(#[from] BindError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] FeedError),
+    /// The configuration reads well and can't run.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// The access log.
+    #[error("the access log can't be opened: {0}")]
+    AccessLog(#[source] io::Error),
+    /// A thread or runtime.
+    #[error("a thread can't be started: {0}")]
+    Thread(#[source] io::Error),
+}
+
+/// How often the store forgets what has expired.
+const COMPACTION: Duration = Duration::from_secs(60);
+
+// === impl App ===
+
+impl App {
+    /// Opens the store, binds both ports and builds the first snapshot. `origin` is the file that a
+    /// reload reads again.
+    pub fn bind(config: Config, origin: Option<PathBuf>) -> Result<BoundApp, AppError> {
+        // Twice is fine: the first provider stays.
+        drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+        let background = background()?;
+        let metrics = Arc::new(Metrics::new());
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let FeedConfig::Embedded { path } = &config.revocation.feed;
+        let store = EmbeddedStore::open(path)?;
+        let listener = Listener::bind(&config.listener)?;
+        let control = Control::bind(&config.control)?;
+        let destination = match &config.log.access {
+            AccessLogConfig::Off => Destination::Off,
+            AccessLogConfig::Stdout => Destination::Stdout,
+            AccessLogConfig::File(path) => Destination::File(path.clone()),
+        };
+        let (log, writer) = AccessLog::open(destination, metrics.log_dropped.clone())
+            .map_err(AppError::AccessLog)?;
+        let revocation = &config.revocation;
+        let revocations = Arc::new(Revocations::new(&revocation.claims, revocation.max_staleness));
+        let (follower, applied) = Follower::new(
+            store.feed(),
+            Arc::clone(&revocations),
+            Arc::clone(&metrics),
+            Arc::clone(&clock),
+        );
+        let snapshot = Arc::new(Snapshot::build(Arc::new(config), &metrics, None)?);
+        metrics.config_generation.set(1);
+        let gateway = Gateway::new(snapshot, revocations, clock, Arc::clone(&metrics), log);
+        let tasks = Tasks::new(background.handle().clone());
+        let house = House::new(Arc::new(gateway), store.log(), applied, origin, tasks);
+        Ok(BoundApp { listener, control, store, follower, house: Arc::new(house), writer, background })
+    }
+}
+
+// === impl BoundApp ===
+
+impl BoundApp {
+    /// Where clients connect.
+    pub const fn data_address(&self) -> SocketAddr {
+        self.listener.local_addr()
+    }
+
+    /// Where operators connect, when that is TCP.
+    pub fn control_address(&self) -> Option<SocketAddr> {
+        match self.control.local_addr().ok()? {
+            BoundAddress::Tcp(address) => Some(address),
+            BoundAddress::Unix(_) => None,
+        }
+    }
+
+    /// The control port's address in words.
+    pub fn control_place(&self) -> String {
+        match self.control.local_addr() {
+            Ok(BoundAddress::Tcp(address)) => address.to_string(),
+            Ok(BoundAddress::Unix(path)) => format!("unix:{}", path.display()),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    /// What may be asked of the running gateway from outside: reload, reopen the log.
+    pub fn house(&self) -> Arc<House> {
+        Arc::clone(&self.house)
+    }
+
+    /// Serves until `drain`, finishes what is in flight, and ends. Blocks.
+    pub fn run(self, drain: Drain) -> Result<(), AppError> {
+        let Self { listener, control, store, follower, house, writer, background } = self;
+        // The background outlives the data plane: requests in flight may still be revoked.
+        let (end, ending) = Shutdown::new();
+        house.start_tasks(&ending, &drain);
+        background.spawn(follower.run(ending.clone()));
+        let (log, clock) = (store.log(), Arc::clone(house.clock()));
+        let compacted = ending.clone();
+        background.spawn(async move { compaction::run(log, &*clock, COMPACTION, compacted).await });
+        if let Some(reloader) = listener.tls_reloader() {
+            background.spawn(reloader.run(ending.clone()));
+        }
+        let control = control.spawn(Arc::clone(&house), ending.clone()).map_err(AppError::Thread)?;
+        let serving = serve(listener, &house, &drain);
+        let served = serving.map(|serving| background.block_on(serving.finished()));
+        end.begin();
+        if control.join().is_err() {
+            tracing::error!("the control port ended by a panic");
+        }
+        background.shutdown_timeout(Duration::from_secs(5));
+        drop(house);
+        writer.join();
+        served.map_err(Into::into)
+    }
+}
+
+fn serve(
+    listener: BoundListener,
+    house: &House,
+    drain: &Drain,
+) -> Result<crate::listen::Serving, ListenError> {
+    let gateway = Arc::clone(house.gateway());
+    let metrics = Arc::clone(house.metrics_shared());
+    let worker = move |_number| {
+        let gateway = Arc::clone(&gateway);
+        let forwarder = Rc::new(Forwarder::new(Arc::clone(gateway.metrics())));
+        move |request, peer| {
+            let (gateway, forwarder) = (Arc::clone(&gateway), Rc::clone(&forwarder));
+            async move { gateway.handle(&forwarder, request, peer).await }
+        }
+    };
+    listener.serve(worker, &metrics, drain)
+}
+
+fn background() -> Result<Runtime, AppError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("background")
+        .enable_all()
+        .build()
+        .map_err(AppError::Thread)
+}

@@ -1,0 +1,233 @@
+//! The running gateway as its control port sees it.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::control::{Ask, AskError, Draft as Asked, Gatehouse, ReloadReport};
+use crate::feed::EmbeddedLog;
+use crate::gateway::Gateway;
+use crate::observe::metrics::Metrics;
+use crate::revocation::{
+    AppliedCursor, Cursor, Draft, Enforceable, FeedError, Filter, IssuerScope, Name, Page,
+    Revocation, RevocationLog,
+};
+use crate::shutdown::Drain;
+use crate::snapshot::Snapshot;
+use crate::token::{BearerToken, TokenError};
+
+use super::status;
+use super::tasks::Tasks;
+
+/// What control calls act on.
+#[derive(Debug)]
+pub struct House {
+    gateway: Arc<Gateway>,
+    log: EmbeddedLog,
+    applied: AppliedCursor,
+    origin: Option<PathBuf>,
+    tasks: Tasks,
+    drains: OnceLock<(Drain, Drain)>,
+    reloading: Mutex<()>,
+}
+
+/// How long an acknowledged record may take to this node's own set before the call gives up.
+const APPLY_LIMIT: Duration = Duration::from_secs(5);
+
+// === impl House ===
+
+impl House {
+    pub(super) const fn new(
+        gateway: Arc<Gateway>,
+        log: EmbeddedLog,
+        applied: AppliedCursor,
+        origin: Option<PathBuf>,
+        tasks: Tasks,
+    ) -> Self {
+        let (drains, reloading) = (OnceLock::new(), Mutex::new(()));
+        Self { gateway, log, applied, origin, tasks, drains, reloading }
+    }
+
+    /// Starts what the first snapshot needs; `serving` is the data plane's own drain.
+    pub(super) fn start_tasks(&self, background: &Drain, serving: &Drain) {
+        let drains = self.drains.get_or_init(|| (background.clone(), serving.clone()));
+        self.follow(&self.gateway.snapshot(), &drains.0);
+    }
+
+    pub(super) const fn gateway(&self) -> &Arc<Gateway> {
+        &self.gateway
+    }
+
+    pub(super) const fn applied(&self) -> &AppliedCursor {
+        &self.applied
+    }
+
+    /// The clock that decides.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        self.gateway.clock()
+    }
+
+    /// The counters, to be shared.
+    pub fn metrics_shared(&self) -> &Arc<Metrics> {
+        self.gateway.metrics()
+    }
+
+    /// Reads the configuration again and swaps it in; on any problem nothing changes.
+    pub fn reload_now(&self) -> Result<ReloadReport, Vec<String>> {
+        let _one_at_a_time = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcome = self.try_reload();
+        let word = if outcome.is_ok() { "applied" } else { "refused" };
+        let label = vec![("outcome", word.to_owned())];
+        self.metrics().config_reloads.get_or_create(&label).inc();
+        match &outcome {
+            Ok(report) => tracing::info!(generation = report.generation, "configuration reloaded"),
+            Err(problems) => {
+                for problem in problems {
+                    tracing::error!(%problem, "the new configuration is refused; the old one goes on");
+                }
+            }
+        }
+        outcome
+    }
+
+    /// Opens the access log's file again.
+    pub fn reopen_log(&self) {
+        self.gateway.log().reopen();
+    }
+
+    fn try_reload(&self) -> Result<ReloadReport, Vec<String>> {
+        let Some(origin) = &self.origin else {
+            return Err(vec!["the gateway was not started from a file".to_owned()]);
+        };
+        let config = Config::load(origin)
+            .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        let before = self.gateway.snapshot();
+        let changes = status::changes(&before.config, &config);
+        let next = Snapshot::build(Arc::new(config), self.metrics_shared(), Some(&before))
+            .map_err(|error| vec![error.to_string()])?;
+        let generation = next.generation;
+        let revocation = &next.config.revocation;
+        // Before the swap: tokens of the new generation are named by the new claims.
+        self.gateway.revocations().reconfigure(&revocation.claims, revocation.max_staleness);
+        let next = Arc::new(next);
+        self.gateway.swap(Arc::clone(&next));
+        if let Some((background, _)) = self.drains.get() {
+            self.follow(&next, background);
+        }
+        self.metrics().config_generation.set(i64::try_from(generation).unwrap_or(i64::MAX));
+        Ok(ReloadReport { generation, changes })
+    }
+
+    fn follow(&self, snapshot: &Snapshot, drain: &Drain) {
+        self.tasks.follow(snapshot, self.metrics_shared(), self.clock(), drain);
+    }
+
+    fn enforceable(&self) -> Enforceable {
+        let snapshot = self.gateway.snapshot();
+        let issuers = snapshot.verifier.issuers().iter().map(|issuer| IssuerScope {
+            scope: Arc::clone(issuer.scope()),
+            longest: issuer.config().max_lifetime.longest(),
+            leeway: issuer.config().leeway,
+        });
+        let claims = snapshot.config.revocation.claims.clone();
+        Enforceable { issuers: issuers.collect(), claims }
+    }
+
+    /// A posted token: by `jti` if it has one, else by its digest.
+    fn draft_of_token(&self, token: &str, reason: Option<String>) -> Result<Draft, AskError> {
+        let snapshot = self.gateway.snapshot();
+        let authentic = snapshot.verifier.authenticate(BearerToken::new(token)).map_err(|error| {
+            if error == TokenError::KeysUnavailable {
+                return AskError::NotReady;
+            }
+            AskError::Field { field: "token", problem: error.to_string() }
+        })?;
+        let claims = authentic.claims();
+        let (claim, value) = match claims.token_id() {
+            Some(id) if !id.is_empty() => ("jti", id.to_owned()),
+            _ => ("token", authentic.digest_text()),
+        };
+        Ok(Draft {
+            issuer: Some(Arc::clone(authentic.scope())),
+            claim: claim.into(),
+            value: value.into(),
+            issued_before: None,
+            expires_at: claims.expires_at(),
+            reason: reason.map(Into::into),
+        })
+    }
+}
+
+impl Gatehouse for House {
+    fn complete(&self, ask: Ask, actor: &Arc<str>) -> Result<Revocation, AskError> {
+        let draft = match ask {
+            Ask::Claim(asked) => draft(asked),
+            Ask::Token { token, reason } => {
+                let text = std::str::from_utf8(token.expose()).map_err(|_not_utf8| {
+                    AskError::Field { field: "token", problem: "not a token".to_owned() }
+                })?;
+                self.draft_of_token(text.trim(), reason)?
+            }
+        };
+        let now = self.clock().now();
+        draft.complete(&self.enforceable(), Some(Arc::clone(actor)), now).map_err(|error| {
+            AskError::Field { field: error.field().unwrap_or("body"), problem: error.to_string() }
+        })
+    }
+
+    async fn append(&self, records: Vec<Revocation>) -> Result<Cursor, FeedError> {
+        let cursor = self.log.append(records).await?;
+        if self.applied.reached(&cursor, APPLY_LIMIT).await {
+            return Ok(cursor);
+        }
+        Err(FeedError::Refused(format!("recorded at {cursor}, but not applied here in time")))
+    }
+
+    async fn list(
+        &self,
+        filter: Filter,
+        after: Option<Name>,
+        limit: usize,
+    ) -> Result<Page, FeedError> {
+        self.log.list(filter, after, limit).await
+    }
+
+    async fn reload(&self, actor: &Arc<str>) -> Result<ReloadReport, Vec<String>> {
+        tracing::info!(%actor, "reload asked for");
+        self.reload_now()
+    }
+
+    fn readiness(&self) -> Result<(), String> {
+        if self.drains.get().is_none_or(|(_, serving)| serving.has_begun()) {
+            return Err("draining".to_owned());
+        }
+        status::readiness(&self.gateway)
+    }
+
+    fn status(&self) -> Value {
+        status::status(self)
+    }
+
+    fn config(&self) -> Value {
+        self.gateway.snapshot().config.describe()
+    }
+
+    fn metrics(&self) -> &Metrics {
+        self.gateway.metrics()
+    }
+}
+
+fn draft(asked: Asked) -> Draft {
+    Draft {
+        issuer: asked.issuer.map(Into::into),
+        claim: asked.claim.into(),
+        value: asked.value.into(),
+        issued_before: asked.issued_before,
+        expires_at: asked.expires_at,
+        reason: asked.reason.map(Into::into),
+    }
+}

@@ -1,0 +1,76 @@
+//! What the running gateway says of itself: readiness, status, and what a reload changes.
+
+use serde_json::{Value, json};
+
+use crate::config::Config;
+use crate::gateway::Gateway;
+
+use super::House;
+
+/// Ready: keys for every issuer, first checkpoint applied and not stale. Sockets are bound before.
+pub(super) fn readiness(gateway: &Gateway) -> Result<(), String> {
+    let revocations = gateway.revocations();
+    if !revocations.freshness().is_loaded() {
+        return Err("the revocation checkpoint is not loaded yet".to_owned());
+    }
+    if revocations.is_stale() {
+        return Err("the revocation state is stale".to_owned());
+    }
+    let snapshot = gateway.snapshot();
+    let keyless = snapshot.verifier.issuers().iter().find(|issuer| issuer.keys().is_none());
+    match keyless {
+        Some(issuer) => Err(format!("no keys are loaded for issuer \"{}\"", issuer.config().name)),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn status(house: &House) -> Value {
+    let gateway = house.gateway();
+    let snapshot = gateway.snapshot();
+    let feed = house.applied().status();
+    let revocations = gateway.revocations();
+    let staleness = revocations.freshness().staleness();
+    let entries = revocations.set().counts().into_iter();
+    let issuers = snapshot.verifier.issuers().iter().map(|issuer| {
+        let keys = issuer.keys().map_or(0, |keys| keys.keys().len());
+        json!({ "name": issuer.config().name, "keys": keys })
+    });
+    let upstreams = snapshot.upstreams.values().map(|upstream| upstream.status());
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "generation": snapshot.generation,
+        "ready": readiness(gateway).err().map_or(Value::Bool(true), Value::from),
+        "feed": {
+            "kind": "embedded",
+            "connected": feed.connected,
+            "epoch": feed.epoch,
+            "cursor": feed.cursor,
+            "last_error": feed.last_error,
+            "staleness_seconds": staleness.map(|age| age.as_secs_f64()),
+            "applied": feed.applied,
+            "undecodable": feed.undecodable,
+            "epoch_changes": feed.epoch_changes,
+        },
+        "entries": entries.map(|(claim, count)| (claim.to_string(), Value::from(count)))
+            .collect::<serde_json::Map<_, _>>(),
+        "issuers": issuers.collect::<Vec<_>>(),
+        "upstreams": upstreams.collect::<Vec<_>>(),
+        "routes": snapshot.config.routes.iter().map(|route| &route.name).collect::<Vec<_>>(),
+    })
+}
+
+/// What is different, in words; what is bound or opened at start needs a restart.
+pub(super) fn changes(before: &Config, after: &Config) -> Vec<String> {
+    let (before, after) = (before.describe(), after.describe());
+    let mut changes = Vec::new();
+    for (table, value) in after.as_object().into_iter().flatten() {
+        if before.get(table) == Some(value) {
+            continue;
+        }
+        changes.push(match table.as_str() {
+            "listener" | "control" | "log" => format!("{table}: takes effect at the next start"),
+            _ => format!("{table}: changed"),
+        });
+    }
+    changes
+}

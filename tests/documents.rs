@@ -1,0 +1,62 @@
+//! The documents, held against the code: every code, reason, metric and endpoint is in `docs/`, and
+//! nothing is there that is not in the code.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use portcullis::observe::Metrics;
+use portcullis::reject::{Code, REASONS};
+
+fn document(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// Cells of the table's rows that begin with a word in backquotes.
+fn rows(text: &str) -> Vec<Vec<String>> {
+    let row = |line: &str| line.split('|').map(|cell| cell.trim().to_owned()).skip(1).collect();
+    text.lines().filter(|line| line.starts_with("| `")).map(row).collect()
+}
+
+fn quoted(cell: &str) -> impl Iterator<Item = String> + '_ {
+    cell.split('`').skip(1).step_by(2).map(str::to_owned)
+}
+
+#[test]
+fn every_code_is_documented_with_its_status_and_what_follows_from_it() {
+    let text = document("docs/errors.md");
+    let table = text.split("## Outcomes").next().expect("the table");
+    let rows = rows(table);
+    assert_eq!(rows.len(), Code::ALL.len(), "as many rows as codes");
+    for code in Code::ALL {
+        let name = format!("`{}`", code.as_str());
+        let row = rows.iter().find(|row| row[0] == name).unwrap_or_else(|| panic!("no row {name}"));
+        assert_eq!(row[1], code.status().as_str(), "{name}");
+        assert_eq!(row[3].contains("closes"), code.closes(), "{name}");
+        assert_eq!(row[3].contains("Retry-After"), code.retry_after().is_some(), "{name}");
+    }
+}
+
+#[test]
+fn every_reason_is_documented_and_no_other() {
+    let text = document("docs/errors.md");
+    let table = text.split("## Outcomes").next().expect("the table");
+    let documented: BTreeSet<String> = rows(table).iter().flat_map(|row| quoted(&row[4]).collect::<Vec<_>>()).collect();
+    let real: BTreeSet<String> = REASONS.iter().map(|reason| (*reason).to_owned()).collect();
+    assert_eq!(documented, real);
+}
+
+#[test]
+fn every_metric_is_documented_and_no_other() {
+    let exposed = Metrics::new().render();
+    let named = |line: &str| line.strip_prefix("# TYPE ").and_then(|rest| rest.split(' ').next()).map(str::to_owned);
+    let real: BTreeSet<String> = exposed.lines().filter_map(named).collect();
+    let documented: BTreeSet<String> = rows(&document("docs/metrics.md"))
+        .iter()
+        .filter_map(|row| quoted(&row[0]).next())
+        .map(|name| name.trim_end_matches("_total").to_owned())
+        .collect();
+    assert_eq!(documented, real);
+    assert!(real.len() > 20, "{real:?}");
+}

@@ -1,0 +1,194 @@
+//! `kill -9` at random moments under a stream of revocations: every acknowledged one is enforced after
+//! the restart, and none is there that nobody asked for.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use jsonwebtoken::Algorithm;
+use portcullis::token::mint::SigningKey;
+use serde_json::{Map, Value, json};
+
+use crate::support::client::{ask, get};
+use crate::support::eventually::eventually;
+use crate::support::gateway::CREDENTIAL;
+use crate::support::issuer::now;
+use crate::support::upstream::TestUpstream;
+
+const ROUNDS: usize = 100;
+const SECRET: &str = "a-shared-secret-of-at-least-thirty-two-bytes";
+
+/// The real program in a process of its own.
+struct Program {
+    child: Child,
+    data: SocketAddr,
+    control: SocketAddr,
+}
+
+/// What was asked for and what was acknowledged, over all rounds.
+#[derive(Default)]
+struct Model {
+    asked: BTreeSet<String>,
+    acknowledged: BTreeSet<String>,
+}
+
+// === impl Program ===
+
+impl Program {
+    fn start(config: &Path) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+            .args(["run", "--config"])
+            .arg(config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let mut lines = BufReader::new(child.stderr.take().expect("a pipe"));
+        let (data, control) = loop {
+            let mut line = String::new();
+            assert_ne!(lines.read_line(&mut line).expect("a line"), 0, "it ended before it listened");
+            if let (Some(data), Some(control)) = (address(&line, "data="), address(&line, "control=")) {
+                break (data, control);
+            }
+        };
+        // Its log must not fill the pipe.
+        std::thread::spawn(move || lines.lines().count());
+        let ready = || (get(control, "/readyz").try_send().ok()?.status == 200).then_some(());
+        eventually("ready", ready);
+        Self { child, data, control }
+    }
+
+    fn kill(&mut self) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("gone");
+    }
+
+    fn live(&self) -> BTreeSet<String> {
+        let answer = get(self.control, "/v1/revocations/export").bearer(CREDENTIAL).send();
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let value = |line: &str| {
+            let record: Value = serde_json::from_str(line).expect("a record");
+            record["value"].as_str().expect("text").to_owned()
+        };
+        answer.text().lines().map(value).collect()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn address(line: &str, name: &str) -> Option<SocketAddr> {
+    let rest = &line[line.find(name)? + name.len()..];
+    rest.split(|c: char| c.is_whitespace() || c == ',' || c == '"').next()?.parse().ok()
+}
+
+/// Revokes one token id after the other until the program is gone.
+fn revoke_until_killed(control: SocketAddr, round: usize, next: &AtomicUsize, model: &Mutex<Model>) {
+    loop {
+        let value = format!("r{round}-{}", next.fetch_add(1, Ordering::Relaxed));
+        model.lock().expect("not poisoned").asked.insert(value.clone());
+        let body = json!({ "claim": "jti", "value": value });
+        let answer = ask(control, "POST", "/v1/revocations").bearer(CREDENTIAL).json(&body).try_send();
+        match answer {
+            Ok(answer) if answer.status == 201 => {
+                model.lock().expect("not poisoned").acknowledged.insert(value);
+            }
+            Ok(answer) => panic!("{} {}", answer.status, answer.text()),
+            Err(_killed) => return,
+        }
+    }
+}
+
+/// A moment that differs from round to round, and is the same in every run.
+fn moment(round: usize) -> Duration {
+    Duration::from_micros(1_000 + (round as u64 * 7_919) % 45_000)
+}
+
+fn configuration(upstream: SocketAddr) -> String {
+    format!(
+        r#"
+listener = {{ address = "127.0.0.1:0" }}
+log = {{ access = "off" }}
+[control]
+address = "127.0.0.1:0"
+credentials = [{{ name = "test", secret = {{ file = "control.secret" }}, role = "admin" }}]
+[[issuers]]
+name = "main"
+issuer = "https://login.example.com/"
+audiences = ["orders-api"]
+algorithms = ["HS256"]
+keys = {{ secret = {{ file = "hmac.secret" }} }}
+[revocation]
+embedded = {{ path = "revocations.redb" }}
+[upstreams.orders]
+endpoints = ["http://{upstream}"]
+[[routes]]
+name = "orders"
+path = "/"
+upstream = "orders"
+auth = "required"
+token_types = ["access"]
+"#
+    )
+}
+
+#[test]
+fn every_acknowledged_revocation_survives_a_hundred_kills_and_none_is_invented() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let upstream = TestUpstream::start();
+    let config = folder.path().join("gateway.toml");
+    std::fs::write(folder.path().join("control.secret"), CREDENTIAL).expect("written");
+    std::fs::write(folder.path().join("hmac.secret"), SECRET).expect("written");
+    std::fs::write(&config, configuration(upstream.address)).expect("written");
+    let key = SigningKey::from_secret(Algorithm::HS256, SECRET.as_bytes()).expect("a key");
+    let token = |jti: &str| {
+        let claims = json!({
+            "iss": "https://login.example.com/", "aud": "orders-api", "sub": "alice", "jti": jti,
+            "type": "access", "iat": now(), "exp": now() + 3600,
+        });
+        key.sign(&Map::new(), &claims)
+    };
+
+    let model = Mutex::new(Model::default());
+    let mut program = Program::start(&config);
+    for round in 0..ROUNDS {
+        let before = model.lock().expect("not poisoned").acknowledged.clone();
+        let next = AtomicUsize::new(0);
+        let control = program.control;
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| revoke_until_killed(control, round, &next, &model));
+            }
+            let begun = Instant::now();
+            while begun.elapsed() < moment(round) {
+                std::thread::park_timeout(moment(round) - begun.elapsed());
+            }
+            program.kill();
+        });
+        program = Program::start(&config);
+
+        let live = program.live();
+        let model = model.lock().expect("not poisoned");
+        let lost: Vec<_> = model.acknowledged.difference(&live).collect();
+        assert!(lost.is_empty(), "round {round}: acknowledged and lost: {lost:?}");
+        let invented: Vec<_> = live.difference(&model.asked).collect();
+        assert!(invented.is_empty(), "round {round}: nobody asked for {invented:?}");
+        for value in model.acknowledged.difference(&before).take(8) {
+            let answer = get(program.data, "/").bearer(&token(value)).send();
+            answer.expect_rejected(401, "token-revoked");
+        }
+        get(program.data, "/").bearer(&token("never-revoked")).send().expect_forwarded();
+    }
+    let acknowledged = model.lock().expect("not poisoned").acknowledged.len();
+    assert!(acknowledged > ROUNDS, "only {acknowledged} revocations in {ROUNDS} rounds");
+}

@@ -1,0 +1,184 @@
+//! The real gateway, in this process, on free ports, in a folder of its own.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+
+use portcullis::app::{App, AppError};
+use portcullis::config::Config;
+use portcullis::shutdown::Shutdown;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::client::{Answer, Ask, ask, get};
+use super::eventually::eventually;
+use super::issuer::TestIssuer;
+use super::upstream::TestUpstream;
+
+/// The control credential of every test gateway.
+pub const CREDENTIAL: &str = "a-control-credential-of-more-than-32-bytes";
+
+/// A gateway that runs; stopped when it is dropped.
+#[derive(Debug)]
+pub struct Running {
+    pub data: SocketAddr,
+    pub control: SocketAddr,
+    thread: Option<(Shutdown, JoinHandle<Result<(), AppError>>)>,
+}
+
+/// A gateway with the usual issuer and a recording upstream.
+#[derive(Debug)]
+pub struct TestGateway {
+    pub running: Running,
+    pub data: SocketAddr,
+    pub upstream: TestUpstream,
+    pub issuer: TestIssuer,
+    pub folder: TempDir,
+}
+
+/// A route that takes alice's tokens; what most tests need.
+pub const ORDERS: &str = r#"
+[[routes]]
+name = "orders"
+path = "/orders/"
+upstream = "orders"
+auth = "required"
+token_types = ["access"]
+forward = { claims = { sub = "X-Auth-Subject" } }
+"#;
+
+// === impl Running ===
+
+impl Running {
+    /// Writes the configuration into the folder, starts, and waits until it is ready.
+    pub fn start(folder: &Path, text: &str) -> Self {
+        let running = Self::start_unready(folder, text);
+        eventually("ready", || {
+            (get(running.control, "/readyz").try_send().ok()?.status == 200).then_some(())
+        });
+        running
+    }
+
+    /// The same without waiting.
+    pub fn start_unready(folder: &Path, text: &str) -> Self {
+        let path = folder.join("gateway.toml");
+        fs::write(&path, text).expect("written");
+        let config = Config::load(&path).unwrap_or_else(|errors| panic!("{errors}"));
+        let app = App::bind(config, Some(path)).unwrap_or_else(|error| panic!("{error}"));
+        let data = app.data_address();
+        let control = app.control_address().expect("TCP");
+        let (shutdown, drain) = Shutdown::new();
+        let thread = std::thread::spawn(move || app.run(drain));
+        Self { data, control, thread: Some((shutdown, thread)) }
+    }
+
+    /// Drains and stops.
+    pub fn stop(&mut self) {
+        if let Some((shutdown, thread)) = self.thread.take() {
+            shutdown.begin();
+            let ended = thread.join();
+            if !std::thread::panicking() {
+                ended.expect("no panic").expect("a clean end");
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+// === impl TestGateway ===
+
+impl TestGateway {
+    /// Starts with these routes (and whatever other tables), and waits until it is ready.
+    pub fn start(routes: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        Self::start_in(folder, TestUpstream::start(), routes)
+    }
+
+    /// Starts in a folder that may hold an earlier one's store.
+    pub fn start_in(folder: TempDir, upstream: TestUpstream, routes: &str) -> Self {
+        let issuer = TestIssuer::new();
+        fs::write(folder.path().join("jwks.json"), issuer.key.jwks()).expect("written");
+        fs::write(folder.path().join("control.secret"), CREDENTIAL).expect("written");
+        let running = Running::start(folder.path(), &configuration(&upstream, routes));
+        Self { data: running.data, running, upstream, issuer, folder }
+    }
+
+    /// Where its configuration is.
+    pub fn config_path(&self) -> PathBuf {
+        self.folder.path().join("gateway.toml")
+    }
+
+    /// Writes other routes into its configuration.
+    pub fn rewrite(&self, routes: &str) {
+        fs::write(self.config_path(), configuration(&self.upstream, routes)).expect("written");
+    }
+
+    /// A request on the data listener.
+    pub fn get(&self, target: &str) -> Ask {
+        get(self.data, target)
+    }
+
+    /// A request on the data listener.
+    pub fn ask(&self, method: &str, target: &str) -> Ask {
+        ask(self.data, method, target)
+    }
+
+    /// A request on the control port, with the credential.
+    pub fn control(&self, method: &str, target: &str) -> Ask {
+        ask(self.running.control, method, target).bearer(CREDENTIAL)
+    }
+
+    /// Revokes, and asserts that it was acknowledged.
+    #[track_caller]
+    pub fn revoke(&self, body: &Value) -> Answer {
+        let answer = self.control("POST", "/v1/revocations").json(body).send();
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        answer
+    }
+
+    /// Stops it and gives its folder back, for another start.
+    pub fn stop(self) -> (TempDir, TestUpstream) {
+        drop(self.running);
+        (self.folder, self.upstream)
+    }
+}
+
+/// The usual issuer and upstream, and these routes.
+pub fn configuration(upstream: &TestUpstream, routes: &str) -> String {
+    let upstream = upstream.address;
+    format!(
+        r#"
+[listener]
+address = "127.0.0.1:0"
+workers = 2
+drain_timeout = "5s"
+
+[control]
+address = "127.0.0.1:0"
+credentials = [{{ name = "test", secret = {{ file = "control.secret" }}, role = "admin" }}]
+
+[log]
+access = "file:access.log"
+
+[[issuers]]
+name = "main"
+issuer = "https://login.example.com/"
+audiences = ["orders-api"]
+algorithms = ["RS256"]
+keys = {{ jwks_file = "jwks.json" }}
+leeway = "0s"
+
+[revocation]
+embedded = {{ path = "revocations.redb" }}
+
+[upstreams.orders]
+endpoints = ["http://{upstream}"]
+{routes}"#
+    )
+}
