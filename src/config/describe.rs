@@ -1,5 +1,7 @@
 //! The running configuration as JSON, in the file's own words, with secrets as `***`.
 
+use std::path::Path;
+
 use jsonwebtoken::Algorithm;
 use serde_json::{Map, Value, json};
 
@@ -39,9 +41,9 @@ impl Config {
 fn listener(config: &ListenerConfig) -> Value {
     let tls = |tls: &TlsConfig| {
         json!({
-            "certificate": tls.certificate,
-            "private_key": tls.private_key,
-            "client_ca": tls.client_ca,
+            "certificate": shown(&tls.certificate),
+            "private_key": shown(&tls.private_key),
+            "client_ca": tls.client_ca.as_deref().map(shown),
         })
     };
     let limits = &config.limits;
@@ -78,7 +80,7 @@ fn control(config: &ControlConfig) -> Value {
             ControlAddress::Unix(path) => format!("unix:{}", path.display()),
         },
         "credentials": config.credentials.iter().map(credential).collect::<Vec<_>>(),
-        "credential_file": config.credential_file,
+        "credential_file": shown(&config.credential_file),
     })
 }
 
@@ -106,8 +108,8 @@ fn issuer(config: &IssuerConfig) -> Value {
         "keys": match &config.keys {
             KeysConfig::JwksUrl(url) => json!({ "jwks_url": url.to_string() }),
             KeysConfig::Discovery => json!({ "discovery": true }),
-            KeysConfig::JwksFile(path) => json!({ "jwks_file": path }),
-            KeysConfig::PemFile(path) => json!({ "pem_file": path }),
+            KeysConfig::JwksFile(path) => json!({ "jwks_file": shown(path) }),
+            KeysConfig::PemFile(path) => json!({ "pem_file": shown(path) }),
             KeysConfig::Secret(_) => json!({ "secret": SECRET }),
         },
         "leeway": format_duration(config.leeway),
@@ -142,7 +144,7 @@ fn revocation(config: &RevocationConfig) -> Value {
     let claims: Vec<&str> = config.claims.iter().map(|claim| &**claim).collect();
     json!({
         "feed": "embedded",
-        "embedded": { "path": path },
+        "embedded": { "path": shown(path) },
         "check": kinds(config.check),
         "mode": "deny-list",
         "claims": claims,
@@ -243,4 +245,9 @@ const fn when_stale(choice: WhenStale) -> &'static str {
         WhenStale::Reject => "reject",
         WhenStale::Allow => "allow",
     }
+}
+
+/// A path need not be UTF-8.
+fn shown(path: &Path) -> String {
+    path.display().to_string()
 }

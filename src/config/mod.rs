@@ -242,3 +242,6 @@ pub enum ErrorProfile {
     /// Status and challenge alone.
     Bare,
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,8 @@ mod route;
 mod secret;
 mod upstream;
 
+use std::collections::HashSet;
+
 use super::raw::{NOT_YET, Node, Table, nearest, quoted};
 use super::{AccessLog, Config, ControlAddress, ControlConfig, ListenerConfig, LogConfig};
 
@@ -34,7 +36,7 @@ pub(super) fn config(root: &Table<'_>) -> Option<Config> {
         let help = "a route has a name, a path, an upstream and auth; see docs/configuration.md";
         let _: Option<()> = root.wrong_but(problem, help);
     }
-    let (listener, control) = (listener?, control?);
+    let control = control?;
     refuse_same_address(&control_table, &listener, &control);
     upstream::refuse_loops(&upstream_rows, listener.address, &control.address);
     let (issuers, upstreams, routes) = (issuers?, upstreams?, routes?);
@@ -72,11 +74,10 @@ fn log(table: &Table<'_>) -> LogConfig {
 }
 
 /// Blames a name that an earlier row has.
-fn refuse_twice(seen: &mut Vec<String>, name: &str, node: &Node<'_>) -> Option<()> {
-    if seen.iter().any(|other| other == name) {
+fn refuse_twice(seen: &mut HashSet<String>, name: &str, node: &Node<'_>) -> Option<()> {
+    if !seen.insert(name.to_owned()) {
         return node.wrong(format!("another has the name {name:?}"));
     }
-    seen.push(name.to_owned());
     Some(())
 }
 

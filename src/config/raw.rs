@@ -212,7 +212,7 @@ impl<'d> Table<'d> {
     /// The value, if it was given.
     pub(super) fn node(&self, key: &'static str) -> Option<Node<'d>> {
         debug_assert!(
-            reference::children(&self.shape).any(|known| known == key),
+            reference::children(&self.shape).contains(&key),
             "`{key}` of `{}` is not in the reference",
             self.shape
         );
@@ -298,7 +298,7 @@ impl<'d> Table<'d> {
 
     /// Blames every key that is unknown or not yet there; only its values are then out of sight.
     fn judge_keys(&self) {
-        let known: Vec<&str> = reference::children(&self.shape).collect();
+        let known = reference::children(&self.shape);
         if known.contains(&"*") {
             return;
         }

@@ -127,16 +127,18 @@ const fn key(path: &'static str, kind: &'static str, given: Given, meaning: &'st
 }
 
 /// The names valid in a table, `*` for any, in the order of [`KEYS`].
-pub(super) fn children(table: &str) -> impl Iterator<Item = &'static str> {
-    let mut last = "";
-    KEYS.iter().filter_map(move |key| {
-        let below = match table {
-            "" => key.path,
-            _ => key.path.strip_prefix(table)?.strip_prefix('.')?,
-        };
-        let name = below.split(['.', '[']).next()?;
-        (std::mem::replace(&mut last, name) != name).then_some(name)
-    })
+pub(super) fn children(table: &str) -> Vec<&'static str> {
+    let below = |key: &Key| match table {
+        "" => Some(key.path),
+        _ => key.path.strip_prefix(table)?.strip_prefix('.'),
+    };
+    let mut names: Vec<_> =
+        KEYS.iter().filter_map(|key| below(key)?.split(['.', '[']).next()).collect();
+    if KEYS.iter().any(|key| key.path == table && key.kind == "secret") {
+        names = vec!["env", "file"];
+    }
+    names.dedup();
+    names
 }
 
 /// What holds for a key that is a value rather than a table.

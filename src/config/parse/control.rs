@@ -1,5 +1,6 @@
 //! `[control]`: where operators and programs connect, and as whom.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,10 +18,11 @@ pub(super) fn control(table: &Table<'_>, store: &Path) -> Option<ControlConfig> 
     let address = table.read("address", |node| address(node, allow_remote));
     let credentials = credentials(&table.rows("credentials"));
     let beside = || -> PathBuf { store.with_file_name("portcullis.token") };
+    let credential_file = table.read("credential_file", Node::file).unwrap_or_else(beside);
     Some(ControlConfig {
         address: address.unwrap_or_else(|| ControlAddress::Tcp(([127, 0, 0, 1], 9901).into())),
         credentials: credentials?,
-        credential_file: table.read("credential_file", Node::file).unwrap_or_else(beside),
+        credential_file,
     })
 }
 
@@ -42,7 +44,7 @@ fn address(node: &Node<'_>, allow_remote: bool) -> Option<ControlAddress> {
 }
 
 fn credentials(rows: &[Node<'_>]) -> Option<Vec<CredentialConfig>> {
-    let mut names = Vec::new();
+    let mut names = HashSet::new();
     let mut made: Vec<CredentialConfig> = Vec::new();
     let mut sound = true;
     for row in rows {
@@ -58,7 +60,7 @@ fn credentials(rows: &[Node<'_>]) -> Option<Vec<CredentialConfig>> {
     sound.then_some(made)
 }
 
-fn credential(row: &Node<'_>, names: &mut Vec<String>) -> Option<CredentialConfig> {
+fn credential(row: &Node<'_>, names: &mut HashSet<String>) -> Option<CredentialConfig> {
     const ROLES: [(&str, Role); 3] =
         [("admin", Role::Admin), ("revoke", Role::Revoke), ("read", Role::Read)];
     const LEAST: usize = 32;

@@ -40,20 +40,21 @@ const RESERVED: [&str; 28] = [
     "x-http-method-override",
 ];
 
-pub(super) fn forward(table: &Table<'_>, access: &Access) -> Option<ForwardConfig> {
+pub(super) fn forward(table: &Table<'_>, access: Option<&Access>) -> Option<ForwardConfig> {
     let token = table.read("token", Node::flag).unwrap_or(true);
     let trailers = table.read("trailers", Node::flag).unwrap_or(false);
     let claims = match access {
-        Access::Public => {
+        Some(Access::Public) => {
             let problem = "says nothing where auth = \"none\": there are no verified claims";
             table.read("claims", |node| node.wrong::<()>(problem));
             Some(Vec::new())
         }
-        Access::Optional(rule) | Access::Required(rule) => {
+        Some(Access::Optional(rule) | Access::Required(rule)) => {
             let taken: Vec<_> =
                 rule.token_from.iter().map(|source| source.header.clone()).collect();
             identity_headers(&table.section("claims"), &taken)
         }
+        None => identity_headers(&table.section("claims"), &[]),
     };
     Some(ForwardConfig { token, claims: claims?, trailers })
 }

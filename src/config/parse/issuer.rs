@@ -1,5 +1,6 @@
 //! `[[issuers]]`: what a trusted issuer's tokens must look like.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ const DAY: u64 = 24 * 3600;
 const SECONDS: fn(u64) -> Duration = Duration::from_secs;
 
 pub(super) fn issuers(rows: &[Node<'_>]) -> Option<Vec<IssuerConfig>> {
-    let mut names = Vec::new();
+    let mut names = HashSet::new();
     let read: Vec<Option<IssuerConfig>> =
         rows.iter().map(|row| issuer(&row.table()?, &mut names)).collect();
     refuse_same_scope(rows, &read);
@@ -38,7 +39,7 @@ fn refuse_same_scope(rows: &[Node<'_>], read: &[Option<IssuerConfig>]) {
     }
 }
 
-fn issuer(table: &Table<'_>, names: &mut Vec<String>) -> Option<IssuerConfig> {
+fn issuer(table: &Table<'_>, names: &mut HashSet<String>) -> Option<IssuerConfig> {
     let name = table.require("name", "what routes call this issuer", |node| {
         let name = node.label()?;
         refuse_twice(names, name, node)?;
@@ -49,6 +50,9 @@ fn issuer(table: &Table<'_>, names: &mut Vec<String>) -> Option<IssuerConfig> {
     let keys = keys::keys(table, issuer.as_ref().and_then(|issuer| issuer.as_deref()));
     let leeway = table.read("leeway", |node| node.duration(SECONDS(0)..=SECONDS(300)));
     let require = table.read("require", required_claims);
+    let max_lifetime = max_lifetime(&table.section("max_lifetime"));
+    let typ = table.read("typ", type_headers).unwrap_or_else(default_type_headers);
+    let token_type = token_type(&table.section("token_type"));
     let (keys, algorithms) = keys?;
     Some(IssuerConfig {
         name: name?,
@@ -57,10 +61,10 @@ fn issuer(table: &Table<'_>, names: &mut Vec<String>) -> Option<IssuerConfig> {
         algorithms,
         keys,
         leeway: leeway.unwrap_or(SECONDS(30)),
-        max_lifetime: max_lifetime(&table.section("max_lifetime")),
+        max_lifetime,
         require: require.unwrap_or_else(|| ["exp", "iat", "sub", "jti"].map(Box::from).into()),
-        typ: table.read("typ", type_headers).unwrap_or_else(default_type_headers),
-        token_type: token_type(&table.section("token_type"))?,
+        typ,
+        token_type: token_type?,
     })
 }
 
@@ -128,19 +132,27 @@ fn token_type(table: &Table<'_>) -> Option<TokenTypeRule> {
     let words = |node: &Node<'_>| node.distinct_or_none(|word| word.text().map(Box::from));
     let access = table.read("access", words).unwrap_or_else(|| vec!["access".into()]);
     let refresh = table.read("refresh", words).unwrap_or_else(|| vec!["refresh".into()]);
+    let missing = table.read("missing", |node| node.word(&MISSING));
+    let missing = missing.unwrap_or(Some(TokenType::Access));
+    let from = token_type_from(table);
     if let Some(word) = access.iter().find(|word| refresh.contains(word)) {
         return table.wrong_but(
             &format!("{word:?} means both an access and a refresh token"),
             "a word has one meaning",
         );
     }
-    let from = match (table.node("claim"), table.node("header")) {
-        (Some(claim), None) => TokenTypeFrom::Claim(claim.text()?.into()),
-        (None, Some(header)) => TokenTypeFrom::Header(header.text()?.into()),
-        (None, None) => TokenTypeFrom::Claim("type".into()),
-        (Some(_), Some(header)) => return header.wrong("either `claim` or `header`, not both"),
-    };
-    let missing = table.read("missing", |node| node.word(&MISSING));
-    let missing = missing.unwrap_or(Some(TokenType::Access));
-    Some(TokenTypeRule { from, access, refresh, missing })
+    Some(TokenTypeRule { from: from?, access, refresh, missing })
+}
+
+fn token_type_from(table: &Table<'_>) -> Option<TokenTypeFrom> {
+    let claim = table.read("claim", Node::text);
+    let header = table.read("header", Node::text);
+    if table.has("claim") && table.has("header") {
+        return table.wrong_but("both `claim` and `header`", "one place tells a token's kind");
+    }
+    match (claim, header) {
+        (Some(claim), _) => Some(TokenTypeFrom::Claim(claim.into())),
+        (None, Some(header)) => Some(TokenTypeFrom::Header(header.into())),
+        (None, None) => Some(TokenTypeFrom::Claim("type".into())),
+    }
 }

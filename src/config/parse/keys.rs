@@ -6,7 +6,7 @@ use http::Uri;
 use jsonwebtoken::Algorithm;
 
 use super::secret;
-use crate::config::raw::{Node, Table};
+use crate::config::raw::{NOT_YET, Node, Table};
 use crate::token::KeysConfig;
 
 const SOURCES: [&str; 5] = ["jwks_url", "discovery", "jwks_file", "pem_file", "secret"];
@@ -71,7 +71,12 @@ fn algorithm(node: &Node<'_>) -> Option<Algorithm> {
             "RFC 8725 §3.2; a route that needs no token says auth = \"none\"",
         );
     }
-    node.word(&ALGORITHMS)
+    match node.text()? {
+        // Near in letters, far in meaning: the nearest word would mislead.
+        "ES512" | "ES256K" => node.wrong_but(NOT_YET, "this version has ES256 and ES384"),
+        "Ed25519" => node.wrong_but("\"Ed25519\" is not known here", "did you mean \"EdDSA\"?"),
+        _ => node.word(&ALGORITHMS),
+    }
 }
 
 const fn hash_bytes(algorithm: Algorithm) -> Option<usize> {

@@ -12,20 +12,20 @@ use crate::peer::TrustedProxies;
 const MILLIS: fn(u64) -> Duration = Duration::from_millis;
 const SECONDS: fn(u64) -> Duration = Duration::from_secs;
 
-pub(super) fn listener(table: &Table<'_>) -> Option<ListenerConfig> {
+pub(super) fn listener(table: &Table<'_>) -> ListenerConfig {
     let default = SocketAddr::from(([127, 0, 0, 1], 8080));
     let proxies = table.read("trusted_proxies", |node| node.distinct_or_none(proxy));
-    let tls = if table.has("tls") { Some(tls(&table.section("tls"))?) } else { None };
+    let tls = table.read("tls", |node| tls(&node.table()?));
     let workers = table.read("workers", |node| node.integer(1..=1024));
     let drain = |node: &Node<'_>| node.duration(SECONDS(0)..=SECONDS(3600));
-    Some(ListenerConfig {
+    ListenerConfig {
         address: table.read("address", socket_address).unwrap_or(default),
         tls,
         trusted_proxies: TrustedProxies::new(proxies.unwrap_or_default()),
         limits: limits(&table.section("limits")),
         workers: workers.and_then(|n| usize::try_from(n).ok()).unwrap_or_else(processors),
         drain_timeout: table.read("drain_timeout", drain).unwrap_or(SECONDS(30)),
-    })
+    }
 }
 
 /// An IP address and port.

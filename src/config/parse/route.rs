@@ -1,5 +1,6 @@
 //! `[[routes]]`: which requests, to whom, and who is let through.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use http::{HeaderName, Method};
@@ -43,7 +44,7 @@ pub(super) fn routes(
     names: &Names<'_>,
     revocation: &RevocationConfig,
 ) -> Option<Vec<RouteConfig>> {
-    let mut seen = Vec::new();
+    let mut seen = HashSet::new();
     let read: Vec<Option<RouteConfig>> =
         rows.iter().map(|row| route(&row.table()?, names, revocation, &mut seen)).collect();
     refuse_conflicts(rows, &read);
@@ -79,7 +80,7 @@ fn route(
     table: &Table<'_>,
     names: &Names<'_>,
     revocation: &RevocationConfig,
-    seen: &mut Vec<String>,
+    seen: &mut HashSet<String>,
 ) -> Option<RouteConfig> {
     let name = table.require("name", "what logs and metrics call this route", |node| {
         let name = node.label()?;
@@ -95,13 +96,12 @@ fn route(
     let when_stale = table.read("when_stale", revocation::when_stale);
     let shadow = table.read("shadow", Node::flag);
     let errors = table.read("errors", errors);
-    let access = access?;
-    let forward = forward::forward(&table.section("forward"), &access);
+    let forward = forward::forward(&table.section("forward"), access.as_ref());
     Some(RouteConfig {
         name: name?,
         pattern: pattern?,
         upstream: upstream?,
-        access,
+        access: access?,
         when_stale: when_stale.unwrap_or(revocation.when_stale),
         forward: forward?,
         errors: errors.unwrap_or(ErrorProfile::Rfc6750),

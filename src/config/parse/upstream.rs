@@ -51,7 +51,7 @@ fn upstream(name: &str, node: &Node<'_>) -> Option<UpstreamConfig> {
     });
     let timeouts = table.section("timeouts");
     let time = |key, range, default| timeouts.read(key, |n| n.duration(range)).unwrap_or(default);
-    let health = if table.has("health") { Some(health(&table.section("health"))?) } else { None };
+    let health = table.read("health", |node| health(&node.table()?));
     let attempts = table.section("retries").read("attempts", |node| node.integer(0..=3));
     Some(UpstreamConfig {
         name: Arc::from(name),
