@@ -48,6 +48,11 @@ impl TrustedProxies {
         Self(networks)
     }
 
+    /// The networks.
+    pub fn iter(&self) -> impl Iterator<Item = &IpNet> {
+        self.0.iter()
+    }
+
     /// Whether what `address` says about others is believed.
     pub fn contains(&self, address: IpAddr) -> bool {
         // An IPv4 peer on a dual-stack socket shows as ::ffff:a.b.c.d.

@@ -17,6 +17,16 @@ use crate::route::RoutePattern;
 use crate::secret::Secret;
 use crate::token::{ClaimPath, IssuerConfig};
 
+mod describe;
+mod error;
+mod load;
+mod parse;
+mod raw;
+pub mod reference;
+mod units;
+
+pub use error::{ConfigError, ConfigErrors};
+
 /// All of `gateway.toml`.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -232,3 +242,6 @@ pub enum ErrorProfile {
     /// Status and challenge alone.
     Bare,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,83 @@
+//! `[revocation]`: what is checked, and where the records are.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::only_word;
+use crate::config::raw::{Node, Table};
+use crate::revocation::{FeedConfig, RevocationConfig, WhenStale};
+use crate::token::{TokenType, TokenTypes};
+
+/// Claims by which revoking is always possible; no slot of the set is spent on them here.
+const ALWAYS: [&str; 4] = ["jti", "iss", "kid", "token"];
+const DEFAULT_CLAIMS: [&str; 3] = ["sub", "sid", "client_id"];
+const MOST_CLAIMS: usize = 24;
+
+pub(super) fn revocation(table: &Table<'_>) -> RevocationConfig {
+    table.read("feed", |node| only_word(node, "embedded", &["redis", "nats", "postgres"]));
+    table.read("mode", |node| only_word(node, "deny-list", &["allow-list"]));
+    let embedded = table.section("embedded");
+    let path = embedded.read("path", Node::file);
+    let staleness = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
+    RevocationConfig {
+        feed: FeedConfig::Embedded {
+            path: path.unwrap_or_else(|| embedded.resolved("revocations.redb")),
+        },
+        check: table.read("check", kinds).unwrap_or(TokenTypes::BOTH),
+        claims: table
+            .read("claims", claims)
+            .unwrap_or_else(|| DEFAULT_CLAIMS.map(Arc::from).into()),
+        max_staleness: table
+            .read("max_staleness", |node| node.duration(staleness))
+            .unwrap_or(Duration::from_secs(10)),
+        when_stale: table.read("when_stale", when_stale).unwrap_or(WhenStale::Reject),
+    }
+}
+
+pub(super) fn when_stale(node: &Node<'_>) -> Option<WhenStale> {
+    node.word(&[("reject", WhenStale::Reject), ("allow", WhenStale::Allow)])
+}
+
+/// Kinds of token: a list, which may be empty, or one word.
+pub(super) fn kinds(node: &Node<'_>) -> Option<TokenTypes> {
+    const KINDS: [(&str, TokenType); 2] =
+        [("access", TokenType::Access), ("refresh", TokenType::Refresh)];
+    if node.plain_text().is_some() {
+        return node.word(&[
+            ("access", TokenTypes::ACCESS),
+            ("refresh", TokenTypes::REFRESH),
+            ("both", TokenTypes::BOTH),
+        ]);
+    }
+    let kinds = node.distinct_or_none(|element| element.word(&KINDS))?;
+    Some(kinds.into_iter().collect())
+}
+
+fn claims(node: &Node<'_>) -> Option<Vec<Arc<str>>> {
+    let given = node.distinct_or_none(|element| {
+        let name = element.text()?;
+        if name.len() > 128 {
+            return element.wrong("a claim's name here has at most 128 bytes");
+        }
+        Some(name)
+    })?;
+    let mut claims: Vec<Arc<str>> = Vec::new();
+    for name in given {
+        // RFC 9068 says client_id where OpenID Connect says azp; both are one to the set.
+        let name = if name == "azp" { "client_id" } else { name };
+        if !ALWAYS.contains(&name) && !claims.iter().any(|claim| &**claim == name) {
+            claims.push(name.into());
+        }
+    }
+    if claims.len() > MOST_CLAIMS {
+        return node.wrong(format!("at most {MOST_CLAIMS} claims can be revoked by"));
+    }
+    Some(claims)
+}
+
+/// The store's file.
+pub(super) fn store(config: &RevocationConfig) -> &Path {
+    let FeedConfig::Embedded { path } = &config.feed;
+    path
+}

@@ -1,0 +1,239 @@
+//! `[[routes]]`: which requests, to whom, and who is let through.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use http::{HeaderName, Method};
+
+use super::{forward, reference, refuse_twice, revocation};
+use crate::access::{Access, AccessRule, ClaimRule};
+use crate::config::raw::{NOT_YET, Node, Table};
+use crate::config::{ErrorProfile, RouteConfig};
+use crate::revocation::RevocationConfig;
+use crate::route::{HostPattern, MethodSet, PathPattern, RoutePattern};
+use crate::token::{TokenSource, TokenTypes};
+
+/// What routes refer to.
+pub(super) struct Names<'d> {
+    pub(super) issuers: Vec<&'d str>,
+    pub(super) upstreams: Vec<&'d str>,
+}
+
+/// Keys that say something about a token, and so nothing where none is looked at.
+const OF_TOKENS: [&str; 9] = [
+    "issuers",
+    "token_types",
+    "token_from",
+    "check_revocation",
+    "when_stale",
+    "fresh",
+    "scopes",
+    "claims",
+    "shadow",
+];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Auth {
+    Required,
+    Optional,
+    None,
+}
+
+pub(super) fn routes(
+    rows: &[Node<'_>],
+    names: &Names<'_>,
+    revocation: &RevocationConfig,
+) -> Option<Vec<RouteConfig>> {
+    let mut seen = HashSet::new();
+    let read: Vec<Option<RouteConfig>> =
+        rows.iter().map(|row| route(&row.table()?, names, revocation, &mut seen)).collect();
+    refuse_conflicts(rows, &read);
+    read.into_iter().collect()
+}
+
+/// Two routes that would take the same request: the operator decides, not the file's order.
+fn refuse_conflicts(rows: &[Node<'_>], read: &[Option<RouteConfig>]) {
+    for (index, (row, later)) in rows.iter().zip(read).enumerate() {
+        let Some(later) = later else { continue };
+        let mut earlier = read[..index].iter().flatten();
+        if let Some(other) = earlier.find(|other| conflict(&other.pattern, &later.pattern)) {
+            let problem = format!("route {:?} takes the same requests", &*other.name);
+            let _: Option<()> = row.wrong_but(problem, "tell them apart by host, path or method");
+        }
+    }
+}
+
+fn conflict(one: &RoutePattern, other: &RoutePattern) -> bool {
+    let hosts = match (one.hosts.is_empty(), other.hosts.is_empty()) {
+        (true, true) => true,
+        _ => one.hosts.iter().any(|host| other.hosts.contains(host)),
+    };
+    let methods = match (&one.methods, &other.methods) {
+        (None, None) => true,
+        (Some(one), Some(other)) => one.overlaps(other),
+        (None, Some(_)) | (Some(_), None) => false,
+    };
+    one.path == other.path && hosts && methods
+}
+
+fn route(
+    table: &Table<'_>,
+    names: &Names<'_>,
+    revocation: &RevocationConfig,
+    seen: &mut HashSet<String>,
+) -> Option<RouteConfig> {
+    let name = table.require("name", "what logs and metrics call this route", |node| {
+        let name = node.label()?;
+        refuse_twice(seen, name, node)?;
+        Some(Arc::from(name))
+    });
+    let pattern = pattern(table);
+    let upstream = table.require("upstream", "the name of one of [upstreams]", |node| {
+        reference(node, "upstream", &names.upstreams).map(Arc::from)
+    });
+    let access = access(table, names, revocation);
+    table.read("fresh", fresh);
+    let when_stale = table.read("when_stale", revocation::when_stale);
+    let shadow = table.read("shadow", Node::flag);
+    let errors = table.read("errors", errors);
+    let forward = forward::forward(&table.section("forward"), access.as_ref());
+    Some(RouteConfig {
+        name: name?,
+        pattern: pattern?,
+        upstream: upstream?,
+        access: access?,
+        when_stale: when_stale.unwrap_or(revocation.when_stale),
+        forward: forward?,
+        errors: errors.unwrap_or(ErrorProfile::Rfc6750),
+        shadow: shadow.unwrap_or(false),
+    })
+}
+
+fn pattern(table: &Table<'_>) -> Option<RoutePattern> {
+    let hosts = table.read("hosts", |node| node.distinct(Node::parsed::<HostPattern>));
+    let path = table.require("path", "\"/\" for every path", Node::parsed::<PathPattern>);
+    let methods = table.read("methods", |node| node.distinct(method));
+    let methods = methods.map(MethodSet::from_iter);
+    Some(RoutePattern { hosts: hosts.unwrap_or_default(), path: path?, methods })
+}
+
+fn method(node: &Node<'_>) -> Option<Method> {
+    let text = node.text()?;
+    let upper = text.to_ascii_uppercase();
+    if ["CONNECT", "TRACE", "TRACK"].contains(&&*upper) {
+        return node.wrong(format!("{upper} is never passed on"));
+    }
+    let letters = upper.bytes().all(|b| b.is_ascii_uppercase() || b == b'-');
+    let method = Method::from_bytes(upper.as_bytes()).ok().filter(|_| letters && upper.len() <= 16);
+    match method {
+        Some(method) if upper == text => Some(method),
+        Some(_) => {
+            node.wrong_but("methods are told apart by case", format!("did you mean {upper:?}?"))
+        }
+        None => node.wrong("a method is 1 to 16 letters, such as \"GET\""),
+    }
+}
+
+fn access(table: &Table<'_>, names: &Names<'_>, revocation: &RevocationConfig) -> Option<Access> {
+    const AUTH: [(&str, Auth); 3] =
+        [("required", Auth::Required), ("optional", Auth::Optional), ("none", Auth::None)];
+    let auth = table.require("auth", "required, optional or none: there is no default", |node| {
+        let auth = node.word(&AUTH)?;
+        if auth != Auth::None && names.issuers.is_empty() {
+            let help = "add [[issuers]] with iss, audience and keys";
+            return node.wrong_but("there is no issuer whose tokens could be verified", help);
+        }
+        Some(auth)
+    });
+    if auth == Some(Auth::None) {
+        for key in OF_TOKENS {
+            let problem = "says nothing where auth = \"none\": no token is looked at";
+            table.read(key, |node| node.wrong::<()>(problem));
+        }
+        return Some(Access::Public);
+    }
+    let rule = rule(table, names, revocation)?;
+    Some(if auth? == Auth::Optional { Access::Optional(rule) } else { Access::Required(rule) })
+}
+
+fn rule(table: &Table<'_>, names: &Names<'_>, revocation: &RevocationConfig) -> Option<AccessRule> {
+    let issuer = |node: &Node<'_>| reference(node, "issuer", &names.issuers).map(Arc::<str>::from);
+    let issuers = table.read("issuers", |node| node.distinct(issuer));
+    let kinds = table.read("token_types", |node| {
+        let kinds = revocation::kinds(node)?;
+        if kinds.is_empty() { node.wrong("no token would be accepted") } else { Some(kinds) }
+    });
+    let checked = table.read("check_revocation", revocation::kinds);
+    let scopes = table.read("scopes", |node| node.distinct_or_none(scope));
+    let claims: Vec<_> = table.rows("claims").iter().map(claim_rule).collect();
+    Some(AccessRule {
+        issuers,
+        token_types: kinds.unwrap_or(TokenTypes::ACCESS),
+        token_from: table
+            .read("token_from", |node| node.distinct(token_source))
+            .unwrap_or_else(authorization),
+        check_revocation: checked.unwrap_or(revocation.check),
+        scopes: scopes.unwrap_or_default(),
+        claims: claims.into_iter().collect::<Option<_>>()?,
+    })
+}
+
+fn authorization() -> Vec<TokenSource> {
+    vec![TokenSource { header: http::header::AUTHORIZATION, scheme: Some("Bearer".into()) }]
+}
+
+fn token_source(node: &Node<'_>) -> Option<TokenSource> {
+    let table = node.table()?;
+    if table.has("cookie") || table.has("query") {
+        return None; // said to be of a later version, by name
+    }
+    let header = table.require("header", "such as \"Authorization\"", forward::token_header);
+    let scheme = table.node("scheme").filter(|node| node.plain_text() != Some(""));
+    let scheme = scheme.map(|node| {
+        let text = node.text()?;
+        // A scheme is a token, exactly as a header's name is (RFC 9110 §11.1).
+        match HeaderName::from_bytes(text.as_bytes()) {
+            Ok(_) => Some(Box::from(text)),
+            Err(_) => node.wrong("a scheme is one word, such as \"Bearer\""),
+        }
+    });
+    let scheme = match scheme {
+        Some(scheme) => Some(scheme?),
+        None => None,
+    };
+    Some(TokenSource { header: header?, scheme })
+}
+
+/// RFC 6749 §3.3: `scope-token`.
+fn scope(node: &Node<'_>) -> Option<Box<str>> {
+    let text = node.text()?;
+    if text.contains(' ') {
+        let split: Vec<_> = text.split(' ').map(|scope| format!("{scope:?}")).collect();
+        return node.wrong_but("a scope holds no space", format!("one each: {}", split.join(", ")));
+    }
+    if !text.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\') {
+        return node.wrong("a scope is printable ASCII without quotes and backslashes");
+    }
+    Some(text.into())
+}
+
+fn claim_rule(node: &Node<'_>) -> Option<ClaimRule> {
+    let table = node.table()?;
+    let claim = table.require("claim", "such as \"realm_access.roles\"", Node::text);
+    let any_of = table.require("any_of", "the values, one of which must be there", |node| {
+        node.distinct(Node::json_text)
+    });
+    Some(ClaimRule { claim: claim?.into(), any_of: any_of? })
+}
+
+fn fresh(node: &Node<'_>) -> Option<()> {
+    let asked = node.plain_text().is_some() || node.flag()?;
+    if asked { node.wrong_but(NOT_YET, "this version has false") } else { Some(()) }
+}
+
+fn errors(node: &Node<'_>) -> Option<ErrorProfile> {
+    if node.plain_text() == Some("flask") {
+        return node.wrong_but(NOT_YET, "this version has \"rfc6750\" and \"bare\"");
+    }
+    node.word(&[("rfc6750", ErrorProfile::Rfc6750), ("bare", ErrorProfile::Bare)])
+}
