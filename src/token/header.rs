@@ -36,10 +36,9 @@ struct MemberSeed<'b>(Bounds<'b>);
 impl<'h> Header<'h> {
     /// Reads the decoded header segment.
     pub(super) fn parse(json: &'h [u8]) -> Result<Self, TokenError> {
-        let members = strict_json::parse_with(json, |bounds, de| {
-            de.deserialize_map(MembersVisitor(bounds))
-        })
-        .map_err(|_| TokenError::Malformed)?;
+        let members =
+            strict_json::parse_with(json, |bounds, de| de.deserialize_map(MembersVisitor(bounds)))
+                .map_err(|_| TokenError::Malformed)?;
         let mut alg = None;
         for (name, member) in &members {
             match (&**name, member) {

@@ -86,9 +86,8 @@ const fn value_of(byte: u8) -> Option<u8> {
 
 fn decode(segment: &str) -> Result<Decoded, TokenError> {
     let mut bytes = Decoded::from_elem(0, base64::decoded_len_estimate(segment.len()));
-    let length = URL_SAFE_NO_PAD
-        .decode_slice(segment, &mut bytes)
-        .map_err(|_| TokenError::Malformed)?;
+    let length =
+        URL_SAFE_NO_PAD.decode_slice(segment, &mut bytes).map_err(|_| TokenError::Malformed)?;
     bytes.truncate(length);
     Ok(bytes)
 }

@@ -198,14 +198,16 @@ impl KeySet {
     }
 
     /// The key for a header's `kid` and `alg`. Without `kid`: the one key that fits, if it is one.
-    pub fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Result<&VerifyingKey, TokenError> {
+    pub fn find(
+        &self,
+        id: Option<&str>,
+        algorithm: Algorithm,
+    ) -> Result<&VerifyingKey, TokenError> {
         match id {
             Some(id) if !self.any_id => {
                 let places = self.by_id.get(id).ok_or(TokenError::UnknownKey)?;
                 let mut named = places.iter().map(|place| &self.keys[*place]);
-                named
-                    .find(|key| key.algorithm == algorithm)
-                    .ok_or(TokenError::AlgorithmNotAllowed)
+                named.find(|key| key.algorithm == algorithm).ok_or(TokenError::AlgorithmNotAllowed)
             }
             _ => {
                 let mut fitting = self.keys.iter().filter(|key| key.algorithm == algorithm);

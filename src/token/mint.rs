@@ -13,6 +13,8 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jsonwebtoken::jwk::{Jwk, ThumbprintHash};
 use jsonwebtoken::{Algorithm, EncodingKey};
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::pki_types::pem::PemObject;
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
@@ -66,13 +68,13 @@ impl SigningKey {
 
     /// Takes a private key in PEM (PKCS #8; PKCS #1 for RSA as well). Its `kid` is its thumbprint.
     pub fn from_pem(algorithm: Algorithm, pem: &str) -> Result<Self, MintError> {
-        let read = match algorithm {
-            Algorithm::ES256 | Algorithm::ES384 => EncodingKey::from_ec_pem,
-            Algorithm::EdDSA => EncodingKey::from_ed_pem,
-            it if hash_length(it).is_none() => EncodingKey::from_rsa_pem,
+        let key = match algorithm {
+            Algorithm::ES256 | Algorithm::ES384 => EncodingKey::from_ec_pem(pem.as_bytes()).ok(),
+            Algorithm::EdDSA => ed_from_pem(pem),
+            it if hash_length(it).is_none() => EncodingKey::from_rsa_pem(pem.as_bytes()).ok(),
             _ => return Err(MintError::Algorithm),
         };
-        let key = read(pem.as_bytes()).map_err(|_| MintError::NotAPrivateKey)?;
+        let key = key.ok_or(MintError::NotAPrivateKey)?;
         let material = Material::Pem(Secret::new(pem.as_bytes().to_vec()));
         let mut it = Self { algorithm, key, id: None, material }.tried()?;
         let jwk = Jwk::from_encoding_key(&it.key, algorithm);
@@ -159,7 +161,10 @@ impl SigningKey {
         members.extend(self.id.as_ref().map(|id| ("kid".into(), id.as_str().into())));
         members.extend(header.clone());
         members.retain(|_, value| !value.is_null());
-        self.sign_bytes(Value::Object(members).to_string().as_bytes(), claims.to_string().as_bytes())
+        self.sign_bytes(
+            Value::Object(members).to_string().as_bytes(),
+            claims.to_string().as_bytes(),
+        )
     }
 
     /// Signs a header and payload as they are, whatever they are.
@@ -192,11 +197,22 @@ impl fmt::Debug for SigningKey {
     }
 }
 
+/// An Ed25519 key of either PKCS #8 version; jsonwebtoken makes JWKs of version 1 only.
+fn ed_from_pem(pem: &str) -> Option<EncodingKey> {
+    let der = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).ok()?;
+    let pair = Ed25519KeyPair::from_pkcs8(der.secret_pkcs8_der()).ok()?;
+    Some(EncodingKey::from_ed_der(pair.to_pkcs8v1().ok()?.as_ref()))
+}
+
 fn generate_pkcs8(algorithm: Algorithm) -> Result<Vec<u8>, aws_lc_rs::error::Unspecified> {
     let random = SystemRandom::new();
     let document = match algorithm {
-        Algorithm::ES256 => EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random)?,
-        Algorithm::ES384 => EcdsaKeyPair::generate_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, &random)?,
+        Algorithm::ES256 => {
+            EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random)?
+        }
+        Algorithm::ES384 => {
+            EcdsaKeyPair::generate_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, &random)?
+        }
         Algorithm::EdDSA => Ed25519KeyPair::generate_pkcs8(&random)?,
         _ => {
             let pair = aws_lc_rs::rsa::KeyPair::generate(KeySize::Rsa2048)?;

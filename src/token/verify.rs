@@ -79,7 +79,11 @@ impl Verifier {
     }
 
     /// By the exact `iss` (RFC 8725 §3.8), or the one without `iss` that has the header's key.
-    fn issuer_of(&self, claims: &Claims, header: &Header<'_>) -> Result<&TrustedIssuer, TokenError> {
+    fn issuer_of(
+        &self,
+        claims: &Claims,
+        header: &Header<'_>,
+    ) -> Result<&TrustedIssuer, TokenError> {
         if let Some(iss) = claims.issuer() {
             return self.by_iss.get(iss).map(|it| &**it).ok_or(TokenError::UnknownIssuer);
         }
