@@ -1,6 +1,7 @@
 //! Portcullis: the gate in front of your APIs that can take a token back.
 
 pub mod access;
+pub mod backoff;
 pub mod body;
 pub mod clock;
 pub mod config;

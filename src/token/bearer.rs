@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use http::HeaderName;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName};
+
+use super::BearerError;
 
 /// Where a route looks for the token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,12 +20,52 @@ pub struct TokenSource {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct BearerToken<'r>(&'r str);
 
+// === impl TokenSource ===
+
+impl TokenSource {
+    /// `Authorization: Bearer`, the place of RFC 6750 §2.1.
+    pub fn authorization_bearer() -> Self {
+        Self { header: AUTHORIZATION, scheme: Some("Bearer".into()) }
+    }
+
+    /// The token in this place, if there is one.
+    fn look<'r>(&self, headers: &'r HeaderMap) -> Result<Option<BearerToken<'r>>, BearerError> {
+        let mut fields = headers.get_all(&self.header).iter();
+        let Some(field) = fields.next() else { return Ok(None) };
+        // Whatever the schemes are: who reads the first and who reads the last must not differ.
+        if fields.next().is_some() {
+            return Err(BearerError::Repeated);
+        }
+        let value = field.as_bytes();
+        match &self.scheme {
+            Some(scheme) => after_scheme(value, scheme.as_bytes()),
+            None if value.is_empty() => Ok(None),
+            None => b64token(value).map(Some),
+        }
+    }
+}
+
 // === impl BearerToken ===
 
 impl<'r> BearerToken<'r> {
     /// Wraps text that is one credential.
     pub const fn new(text: &'r str) -> Self {
         Self(text)
+    }
+
+    /// Looks in each place in order. A place without a token leads to the next one; a malformed
+    /// credential ends the search, and so do two places that both carry one.
+    pub fn find(sources: &[TokenSource], headers: &'r HeaderMap) -> Result<Self, BearerError> {
+        let mut found = None;
+        for source in sources {
+            match (source.look(headers), found) {
+                (Ok(None), _) => {}
+                (Ok(Some(token)), None) => found = Some(token),
+                (Err(error), None) => return Err(error),
+                (Ok(Some(_)) | Err(_), Some(_)) => return Err(BearerError::Repeated),
+            }
+        }
+        found.ok_or(BearerError::Missing)
     }
 
     /// The token's text.
@@ -36,3 +79,71 @@ impl fmt::Debug for BearerToken<'_> {
         f.write_str("BearerToken(..)")
     }
 }
+
+/// `credentials = scheme SP b64token` (RFC 6750 §2.1); `None` for another scheme.
+fn after_scheme<'r>(
+    value: &'r [u8],
+    scheme: &[u8],
+) -> Result<Option<BearerToken<'r>>, BearerError> {
+    let Some(rest) = strip_scheme(value, scheme) else {
+        // A second credential behind a comma would be seen by some readers and not by others.
+        let joined = value.split(|byte| *byte == b',').skip(1);
+        return match joined.map(<[u8]>::trim_ascii).any(|part| strip_scheme(part, scheme).is_some())
+        {
+            true => Err(BearerError::Repeated),
+            false => Ok(None),
+        };
+    };
+    match rest.strip_prefix(b" ") {
+        Some(token) => b64token(token).map(Some),
+        None if rest.contains(&b',') => Err(BearerError::Repeated),
+        None => Err(BearerError::Malformed),
+    }
+}
+
+/// What follows the scheme, unless the scheme's name goes on (`BearerX`, `Bearer:`).
+fn strip_scheme<'v>(value: &'v [u8], scheme: &[u8]) -> Option<&'v [u8]> {
+    let (start, rest) = value.split_at_checked(scheme.len())?;
+    let goes_on = rest.first().is_some_and(|byte| *byte == b':' || is_tchar(*byte));
+    (start.eq_ignore_ascii_case(scheme) && !goes_on).then_some(rest)
+}
+
+/// One or more letters of the alphabet, then any number of `=`.
+fn b64token(value: &[u8]) -> Result<BearerToken<'_>, BearerError> {
+    let padding = value.iter().rev().take_while(|byte| **byte == b'=').count();
+    let letters = &value[..value.len() - padding];
+    if !letters.is_empty() && letters.iter().copied().all(is_b64token_letter) {
+        return std::str::from_utf8(value).map(BearerToken).map_err(|_| BearerError::Malformed);
+    }
+    Err(if value.contains(&b',') { BearerError::Repeated } else { BearerError::Malformed })
+}
+
+const fn is_b64token_letter(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/')
+}
+
+/// A letter of a `token` (RFC 9110 §5.6.2).
+const fn is_tchar(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+        )
+}
+
+#[cfg(test)]
+#[path = "tests/bearer.rs"]
+mod tests;

@@ -4,7 +4,10 @@ use serde_json::{Map, Value};
 
 use crate::clock::UnixTime;
 
-use super::TokenError;
+use super::{TokenError, strict_json};
+
+/// The first date that is refused, so that no sum of dates and leeways comes near a wrap.
+const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
 
 /// A claims set: strict JSON, no member twice, registered claims of the right type.
 #[derive(Clone, Debug)]
@@ -22,6 +25,28 @@ pub struct ClaimPath(Box<str>);
 // === impl Claims ===
 
 impl Claims {
+    /// Reads a claims set: strict JSON, and every registered claim that is there of its own type.
+    ///
+    /// A registered claim of another type is [`TokenError::Malformed`], never "absent"; whether an
+    /// absent one is missed is the issuer's rule.
+    pub fn parse(payload: &[u8]) -> Result<Self, TokenError> {
+        let members = strict_json::parse_object(payload).map_err(|_| TokenError::Malformed)?;
+        for name in ["iss", "sub", "jti"] {
+            if members.get(name).is_some_and(|value| !value.is_string()) {
+                return Err(TokenError::Malformed);
+            }
+        }
+        if members.get("aud").is_some_and(|audience| !is_text_or_texts(audience)) {
+            return Err(TokenError::Malformed);
+        }
+        Ok(Self {
+            expires_at: date(&members, "exp", f64::floor)?,
+            not_before: date(&members, "nbf", f64::ceil)?,
+            issued_at: date(&members, "iat", f64::floor)?,
+            members,
+        })
+    }
+
     /// The member of that name, whatever its type.
     pub fn member(&self, name: &str) -> Option<&Value> {
         self.members.get(name)
@@ -50,6 +75,14 @@ impl Claims {
     /// `jti`, when it is text.
     pub fn token_id(&self) -> Option<&str> {
         self.member("jti")?.as_str()
+    }
+
+    /// The audiences of `aud`, text or list (RFC 7519 §4.1.3).
+    pub fn audiences(&self) -> impl Iterator<Item = &str> {
+        let audience = self.member("aud");
+        let listed = audience.and_then(Value::as_array);
+        let single = audience.and_then(Value::as_str);
+        single.into_iter().chain(listed.into_iter().flatten().filter_map(Value::as_str))
     }
 
     /// `exp`, rounded down (a fraction of a second never lengthens a life).
@@ -94,10 +127,33 @@ impl From<&str> for ClaimPath {
     }
 }
 
-impl Claims {
-    /// Reads a claims set.
-    pub fn parse(payload: &[u8]) -> Result<Self, TokenError> {
-        let members = serde_json::from_slice(payload).map_err(|_| TokenError::Malformed)?;
-        Ok(Self { members, expires_at: None, not_before: None, issued_at: None })
+/// A NumericDate (RFC 7519 §2): a number that is finite, not negative and below 2^63.
+fn date(
+    members: &Map<String, Value>,
+    name: &str,
+    round: fn(f64) -> f64,
+) -> Result<Option<UnixTime>, TokenError> {
+    let Some(value) = members.get(name) else { return Ok(None) };
+    let Value::Number(number) = value else { return Err(TokenError::Malformed) };
+    let seconds = match (number.as_u64(), number.as_f64()) {
+        (Some(whole), _) => whole,
+        (None, Some(fraction)) if (0.0..TWO_TO_63).contains(&fraction) => round(fraction) as u64,
+        _ => return Err(TokenError::Malformed),
+    };
+    if seconds >= 1 << 63 {
+        return Err(TokenError::Malformed);
+    }
+    Ok(Some(UnixTime::from_secs(seconds)))
+}
+
+fn is_text_or_texts(value: &Value) -> bool {
+    match value {
+        Value::String(_) => true,
+        Value::Array(values) => values.iter().all(Value::is_string),
+        _ => false,
     }
 }
+
+#[cfg(test)]
+#[path = "tests/claims.rs"]
+mod tests;

@@ -2,13 +2,16 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use jsonwebtoken::Algorithm;
+use tokio::sync::Notify;
 
 use crate::secret::Secret;
 
-use super::{ClaimPath, TokenType};
+use super::{ClaimPath, KeySet, KeysError, TokenType};
 
 /// One `[[issuers]]` entry, every rule already checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,7 +22,8 @@ pub struct IssuerConfig {
     pub issuer: Option<Arc<str>>,
     /// Whom tokens must be for.
     pub audiences: Audiences,
-    /// The algorithms a key without its own may be used with.
+    /// The algorithms tokens may be signed with: a key with its own must have one of these, a key
+    /// without may be used with those of its kind.
     pub algorithms: Vec<Algorithm>,
     /// Where the verifying keys come from.
     pub keys: KeysConfig,
@@ -99,6 +103,16 @@ pub enum TokenTypeFrom {
     Header(Box<str>),
 }
 
+/// An issuer at work: its rules, and its keys as they are now.
+#[derive(Debug)]
+pub struct TrustedIssuer {
+    config: IssuerConfig,
+    scope: Arc<str>,
+    keys: ArcSwapOption<KeySet>,
+    generation: AtomicU64,
+    refresh_wanted: Notify,
+}
+
 // === impl MaxLifetime ===
 
 impl MaxLifetime {
@@ -113,5 +127,82 @@ impl MaxLifetime {
     /// The longer of the two.
     pub fn longest(self) -> Duration {
         self.access.max(self.refresh)
+    }
+}
+
+// === impl TrustedIssuer ===
+
+impl TrustedIssuer {
+    /// The issuer, without keys yet: see [`TrustedIssuer::load_local`] and `KeyRefresher`.
+    pub fn new(config: IssuerConfig) -> Self {
+        let scope = Arc::clone(config.issuer.as_ref().unwrap_or(&config.name));
+        Self {
+            config,
+            scope,
+            keys: ArcSwapOption::empty(),
+            generation: AtomicU64::new(0),
+            refresh_wanted: Notify::new(),
+        }
+    }
+
+    /// Loads keys that are at hand: a secret, a file. Keys behind a URL stay unloaded.
+    pub fn load_local(&self) -> Result<(), KeysError> {
+        let allowed = &self.config.algorithms;
+        let keys = match &self.config.keys {
+            KeysConfig::Secret(secret) => KeySet::from_secret(secret.expose(), allowed)?,
+            KeysConfig::JwksFile(path) => KeySet::parse_jwks(&std::fs::read(path)?, allowed)?,
+            KeysConfig::PemFile(path) => KeySet::parse_pem(&std::fs::read(path)?, allowed)?,
+            KeysConfig::JwksUrl(_) | KeysConfig::Discovery => return Ok(()),
+        };
+        self.set_keys(keys);
+        Ok(())
+    }
+
+    /// Its rules.
+    pub const fn config(&self) -> &IssuerConfig {
+        &self.config
+    }
+
+    /// What revocations of its tokens are scoped to: its `iss`, or its name when tokens have none.
+    pub const fn scope(&self) -> &Arc<str> {
+        &self.scope
+    }
+
+    /// The keys as they are now; `None` before the first were had and after they were given up.
+    pub fn keys(&self) -> Option<Arc<KeySet>> {
+        self.keys.load_full()
+    }
+
+    /// Lends the keys to the closure, without counting a reference.
+    pub(super) fn with_keys<T>(&self, read: impl FnOnce(Option<&KeySet>) -> T) -> T {
+        read(self.keys.load().as_deref())
+    }
+
+    /// Puts other keys in place; tokens verified with the old ones must be verified again.
+    pub fn set_keys(&self, keys: KeySet) {
+        self.keys.store(Some(Arc::new(keys)));
+        // After the keys, so that whoever reads the new number also finds the new keys.
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Takes the keys away: they were not confirmed for too long.
+    pub fn clear_keys(&self) {
+        self.keys.store(None);
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Goes up with every change of the keys. Read it before verifying what is to be cached.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Asks for a refresh: a token named a key that is not known. Asking twice is asking once.
+    pub fn want_refresh(&self) {
+        self.refresh_wanted.notify_one();
+    }
+
+    /// Waits until a refresh is wanted. Cancel-safe; for one waiter.
+    pub async fn refresh_wanted(&self) {
+        self.refresh_wanted.notified().await;
     }
 }

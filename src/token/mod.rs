@@ -4,17 +4,34 @@
 //! it was taken back is `revocation`'s.
 
 mod bearer;
+mod cache;
 mod claims;
 mod error;
+mod header;
 mod issuer;
+mod jwk;
+mod jws;
+mod keys;
+pub mod mint;
+mod pem;
+mod refresh;
+mod rules;
+mod strict_json;
 mod types;
 mod verify;
 
+#[cfg(test)]
+mod tests;
+
 pub use bearer::{BearerToken, TokenSource};
+pub use cache::TokenCache;
 pub use claims::{ClaimPath, Claims};
 pub use error::{BearerError, TokenError};
 pub use issuer::{
-    Audiences, IssuerConfig, KeysConfig, MaxLifetime, TokenTypeFrom, TokenTypeRule, TypeHeaders,
+    Audiences, IssuerConfig, KeysConfig, MaxLifetime, TokenTypeFrom, TokenTypeRule, TrustedIssuer,
+    TypeHeaders,
 };
+pub use keys::{KeySet, KeysError, VerifyingKey};
+pub use refresh::KeyRefresher;
 pub use types::{TokenType, TokenTypes};
-pub use verify::Verified;
+pub use verify::{Verified, Verifier};

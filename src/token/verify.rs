@@ -1,10 +1,24 @@
 //! From a bearer token to a [`Verified`] one.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::clock::UnixTime;
 
-use super::{Claims, TokenType};
+use super::header::Header;
+use super::jws::Jws;
+use super::keys::VerifyingKey;
+use super::{BearerToken, Claims, TokenError, TokenType, TrustedIssuer, rules};
+
+/// Checks tokens of every trusted issuer. Pure: the same token, keys and time give the same answer.
+#[derive(Debug)]
+pub struct Verifier {
+    issuers: Vec<Arc<TrustedIssuer>>,
+    by_iss: HashMap<Arc<str>, Arc<TrustedIssuer>, foldhash::fast::RandomState>,
+    without_iss: Vec<Arc<TrustedIssuer>>,
+}
 
 /// A token whose signature and claims were checked. Only the verifier makes one.
 #[derive(Debug)]
@@ -12,10 +26,77 @@ pub struct Verified {
     claims: Claims,
     issuer: Arc<str>,
     scope: Arc<str>,
-    key_id: Option<Box<str>>,
+    key_id: Option<Arc<str>>,
     token_type: TokenType,
     digest: [u8; 32],
     valid_until: UnixTime,
+}
+
+// === impl Verifier ===
+
+impl Verifier {
+    /// A verifier for these issuers. Of two with the same `iss`, which the configuration refuses,
+    /// the first counts.
+    pub fn new(issuers: Vec<Arc<TrustedIssuer>>) -> Self {
+        let mut by_iss = HashMap::default();
+        let mut without_iss = Vec::new();
+        for issuer in &issuers {
+            match &issuer.config().issuer {
+                Some(iss) => drop(by_iss.entry(Arc::clone(iss)).or_insert(Arc::clone(issuer))),
+                None => without_iss.push(Arc::clone(issuer)),
+            }
+        }
+        Self { issuers, by_iss, without_iss }
+    }
+
+    /// The issuers, in the configuration's order.
+    pub fn issuers(&self) -> &[Arc<TrustedIssuer>] {
+        &self.issuers
+    }
+
+    /// Verifies a token at the time `now`. The signature comes before every rule about claims, so
+    /// that no answer but "trusted issuer without keys" tells of what was not signed.
+    pub fn verify(&self, token: BearerToken<'_>, now: UnixTime) -> Result<Verified, TokenError> {
+        let jws = Jws::split(token)?;
+        let header = jws.header()?;
+        let header = Header::parse(&header)?;
+        let claims = Claims::parse(&jws.payload()?)?;
+        let issuer = self.issuer_of(&claims, &header)?;
+        let key_id = with_key(issuer, &header, |key| {
+            key.verify(&jws)?;
+            Ok(key.id().cloned())
+        })?;
+        let (token_type, valid_until) = rules::check(issuer.config(), &header, &claims, now)?;
+        Ok(Verified {
+            claims,
+            issuer: Arc::clone(&issuer.config().name),
+            scope: Arc::clone(issuer.scope()),
+            key_id,
+            token_type,
+            digest: signing_input_digest(&jws),
+            valid_until,
+        })
+    }
+
+    /// By the exact `iss` (RFC 8725 §3.8), or the one without `iss` that has the header's key.
+    fn issuer_of(
+        &self,
+        claims: &Claims,
+        header: &Header<'_>,
+    ) -> Result<&TrustedIssuer, TokenError> {
+        if let Some(iss) = claims.issuer() {
+            return self.by_iss.get(iss).map(|it| &**it).ok_or(TokenError::UnknownIssuer);
+        }
+        if let [only] = &*self.without_iss {
+            return Ok(only);
+        }
+        let mut knowing =
+            self.without_iss.iter().filter(|issuer| with_key(issuer, header, |_| Ok(())).is_ok());
+        match (knowing.next(), knowing.next()) {
+            (Some(issuer), None) => Ok(issuer),
+            _ => Err(TokenError::UnknownIssuer),
+        }
+    }
 }
 
 // === impl Verified ===
@@ -72,4 +153,26 @@ impl Verified {
             valid_until,
         }
     }
+}
+
+/// Finds the header's key; a `kid` that is not known makes the issuer look for newer keys.
+fn with_key<T>(
+    issuer: &TrustedIssuer,
+    header: &Header<'_>,
+    then: impl FnOnce(&VerifyingKey) -> Result<T, TokenError>,
+) -> Result<T, TokenError> {
+    issuer.with_keys(|keys| {
+        let keys = keys.ok_or(TokenError::KeysUnavailable)?;
+        let found = keys.find(header.key_id(), header.algorithm);
+        if matches!(found, Err(TokenError::UnknownKey)) {
+            issuer.want_refresh();
+        }
+        then(found?)
+    })
+}
+
+fn signing_input_digest(jws: &Jws<'_>) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(digest(&SHA256, jws.signing_input.as_bytes()).as_ref());
+    bytes
 }

@@ -1,0 +1,92 @@
+//! Verified tokens kept for a while, so that a signature is checked once and not on every request.
+//!
+//! An answer from here says only that the signature and the static rules held: expiry, staleness,
+//! revocation and the route's rules are the caller's to check on every hit.
+
+use std::fmt;
+
+use quick_cache::Weighter;
+use quick_cache::sync::{Cache, DefaultLifecycle};
+
+use super::jws::MAX_TOKEN;
+
+/// What a cached value is taken to occupy besides its token's text, in bytes.
+const OVERHEAD: u64 = 1024;
+
+/// A bounded cache of verified tokens. The key is the whole token, compared byte by byte: the hash
+/// only says where to look, so no other token can ever hit.
+pub struct TokenCache<V> {
+    entries: Cache<Box<str>, Entry<V>, ByBytes, foldhash::fast::RandomState>,
+}
+
+#[derive(Clone)]
+struct Entry<V> {
+    /// The issuer's key generation it was verified under.
+    generation: u64,
+    value: V,
+}
+
+/// Weighs an entry by its bytes, and no lighter than what lets so many entries in.
+#[derive(Clone)]
+struct ByBytes {
+    least: u64,
+}
+
+// === impl TokenCache ===
+
+impl<V: Clone> TokenCache<V> {
+    /// A cache of at most so many entries and so many bytes (tokens and a kibibyte for each value).
+    pub fn new(entries: usize, bytes: u64) -> Self {
+        let least = bytes.div_ceil(entries.max(1) as u64);
+        Self {
+            entries: Cache::with(
+                entries,
+                bytes,
+                ByBytes { least },
+                foldhash::fast::RandomState::default(),
+                DefaultLifecycle::default(),
+            ),
+        }
+    }
+
+    /// The value of exactly this token, if it was verified under this key generation.
+    pub fn find(&self, token: &str, generation: u64) -> Option<V> {
+        let entry = self.entries.get(token)?;
+        (entry.generation == generation).then_some(entry.value)
+    }
+
+    /// Keeps a value. Only what was verified may be kept, or strangers could fill the cache.
+    pub fn insert(&self, token: &str, generation: u64, value: V) {
+        if token.len() <= MAX_TOKEN {
+            self.entries.insert(token.into(), Entry { generation, value });
+        }
+    }
+
+    /// How many tokens are kept.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether none is kept.
+    pub fn is_empty(&self) -> bool {
+        self.entries.len() == 0
+    }
+}
+
+impl<V> fmt::Debug for TokenCache<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenCache(..)")
+    }
+}
+
+// === impl ByBytes ===
+
+impl<V> Weighter<Box<str>, Entry<V>> for ByBytes {
+    fn weight(&self, token: &Box<str>, _: &Entry<V>) -> u64 {
+        (token.len() as u64 + OVERHEAD).max(self.least)
+    }
+}
+
+#[cfg(test)]
+#[path = "tests/cache.rs"]
+mod tests;
