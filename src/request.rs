@@ -80,6 +80,20 @@ const RESERVED: [&[u8]; 14] = [
     b"proxy-authorization",
 ];
 
+/// End-to-end fields that `Connection` may not nominate, besides `x-forwarded-*`.
+const STAYS: [&str; 10] = [
+    "authorization",
+    "host",
+    "content-length",
+    "content-type",
+    "content-encoding",
+    "cookie",
+    "forwarded",
+    "x-real-ip",
+    "x-request-id",
+    "expect",
+];
+
 /// Longest method name.
 const METHOD_BYTES: usize = 16;
 
@@ -115,6 +129,7 @@ pub fn check(parts: &Parts, limits: &HeadLimits) -> Result<(), RequestError> {
     if length.is_some_and(|length| length > limits.body_bytes) {
         return Err(RequestError::BodyTooLarge);
     }
+    check_nominations(&parts.headers)?;
     check_expectation(&parts.headers)
 }
 
@@ -143,10 +158,10 @@ pub fn drop_odd_names(
     headers: &mut HeaderMap,
     identity: &IdentityNames,
 ) -> Result<usize, RequestError> {
-    if headers.keys().all(|name| !is_odd(name)) {
+    if headers.keys().all(|name| is_plain(name)) {
         return Ok(0);
     }
-    let odd: Vec<HeaderName> = headers.keys().filter(|name| is_odd(name)).cloned().collect();
+    let odd: Vec<HeaderName> = headers.keys().filter(|name| !is_plain(name)).cloned().collect();
     if odd.iter().any(|name| reads_like_reserved(name) || identity.matches(name)) {
         return Err(RequestError::BadHeader);
     }
@@ -162,12 +177,13 @@ pub(crate) fn reads_like(name: &HeaderName, normal: &[u8]) -> bool {
     name.len() == normal.len() && name.bytes().zip(normal).all(|(a, b)| normal_byte(a) == *b)
 }
 
-/// Whether the name has other characters than letters, digits and `-`.
-fn is_odd(name: &HeaderName) -> bool {
-    !name.as_str().bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+/// Whether the name has letters, digits and `-` alone.
+pub(crate) fn is_plain(name: &HeaderName) -> bool {
+    name.as_str().bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
-fn reads_like_reserved(name: &HeaderName) -> bool {
+/// Whether the name is, or could be taken for, one that decides framing, routing or identity.
+pub(crate) fn reads_like_reserved(name: &HeaderName) -> bool {
     const FORWARDED: &[u8] = b"x-forwarded-";
     let text = name.as_str().as_bytes();
     let forwarded = text.len() >= FORWARDED.len()
@@ -245,6 +261,20 @@ fn content_length(headers: &HeaderMap) -> Result<Option<u64>, RequestError> {
     }
     let number = first.to_str().ok().and_then(|text| text.parse().ok());
     number.map(Some).ok_or(RequestError::BadFraming)
+}
+
+/// `Connection` may not take away what decides what a request means (RFC 9110 §7.6.1).
+fn check_nominations(headers: &HeaderMap) -> Result<(), RequestError> {
+    let stays = |name: &[u8]| {
+        let name = name.trim_ascii();
+        STAYS.iter().any(|field| name.eq_ignore_ascii_case(field.as_bytes()))
+            || name.get(..12).is_some_and(|start| start.eq_ignore_ascii_case(b"x-forwarded-"))
+    };
+    let mut named = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    if named.any(stays) { Err(RequestError::BadHeader) } else { Ok(()) }
 }
 
 fn check_expectation(headers: &HeaderMap) -> Result<(), RequestError> {
