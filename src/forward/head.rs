@@ -1,0 +1,124 @@
+//! The head that is sent upstream, and the one that goes back: removal first, then what is ours.
+
+use http::header::{self, HeaderMap, HeaderValue};
+use http::request::Parts;
+use http::{Uri, Version, response};
+use http_body::Body;
+use hyper::body::Incoming;
+
+use crate::access::Permit;
+use crate::config::ForwardConfig;
+use crate::peer::Peer;
+use crate::request::{self, IdentityNames};
+use crate::token::TokenSource;
+
+use super::error::ForwardError;
+use super::request_id::{RequestId, X_REQUEST_ID, check_trace};
+use super::upload::Upload;
+use super::{forwarded, hop, identity};
+
+/// What a request's head depends on.
+#[derive(Debug)]
+pub(super) struct Setting<'r> {
+    pub(super) permit: &'r Permit,
+    pub(super) forward: &'r ForwardConfig,
+    pub(super) token_from: &'r [TokenSource],
+    pub(super) peer: &'r Peer,
+    pub(super) trusted: bool,
+    pub(super) request_id: &'r RequestId,
+    pub(super) identity: &'r IdentityNames,
+}
+
+/// Makes of a client's head the one for the upstream: one HTTP/1.1 message with one meaning.
+pub(super) fn prepare(
+    parts: &mut Parts,
+    upload: &Upload,
+    setting: &Setting<'_>,
+) -> Result<(), ForwardError> {
+    let host = host(parts)?;
+    hop::strip_request(&mut parts.headers, setting.forward.trailers);
+    identity::strip(&mut parts.headers, setting.identity);
+    let headers = &mut parts.headers;
+    set_framing(headers, upload);
+    join_cookies(headers);
+    if !setting.forward.token {
+        headers.remove(header::AUTHORIZATION);
+        for source in setting.token_from {
+            headers.remove(&source.header);
+        }
+    }
+    check_trace(headers);
+    forwarded::set(headers, setting.peer, &host, setting.trusted);
+    headers.insert(header::HOST, host);
+    headers.insert(X_REQUEST_ID, setting.request_id.as_header().clone());
+    identity::set(headers, setting.permit, &setting.forward.claims);
+    parts.version = Version::HTTP_11;
+    to_origin_form(parts)
+}
+
+/// Makes of an upstream's head the one for the client.
+pub(super) fn clean_answer(head: &mut response::Parts, body: &Incoming, trailers: bool) {
+    hop::strip_response(&mut head.headers, trailers);
+    head.version = Version::HTTP_11;
+    if !body.is_end_stream() && body.size_hint().exact().is_none() {
+        // hyper goes by the coding when both are there (RFC 9112 §6.3).
+        head.headers.remove(header::CONTENT_LENGTH);
+    } else {
+        keep_first(&mut head.headers);
+    }
+}
+
+/// The authority that was judged, as one field's value.
+fn host(parts: &Parts) -> Result<HeaderValue, ForwardError> {
+    if let Some(host) = parts.headers.get(header::HOST) {
+        return Ok(host.clone());
+    }
+    // Checked before: only HTTP/2 comes without Host, and then with an authority.
+    let authority = request::authority(parts).map_err(|_| ForwardError::Protocol)?;
+    HeaderValue::from_str(authority).map_err(|_| ForwardError::Protocol)
+}
+
+/// hyper sets the length of a body it knows; an unknown one is chunked, whatever the method.
+fn set_framing(headers: &mut HeaderMap, upload: &Upload) {
+    if upload.is_end_stream() {
+        keep_first(headers);
+        return;
+    }
+    headers.remove(header::CONTENT_LENGTH);
+    if upload.size_hint().exact().is_none() {
+        headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+}
+
+/// Equal lengths, repeated, become one.
+fn keep_first(headers: &mut HeaderMap) {
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    if let (Some(first), Some(_)) = (lengths.next(), lengths.next()) {
+        let first = first.clone();
+        headers.insert(header::CONTENT_LENGTH, first);
+    }
+}
+
+/// HTTP/2 may split cookies over fields (RFC 9113 §8.2.3); HTTP/1.1 may not.
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut crumbs = headers.get_all(header::COOKIE).iter();
+    let (Some(first), Some(second)) = (crumbs.next(), crumbs.next()) else { return };
+    let mut whole = first.as_bytes().to_vec();
+    for crumb in std::iter::once(second).chain(crumbs) {
+        whole.extend_from_slice(b"; ");
+        whole.extend_from_slice(crumb.as_bytes());
+    }
+    if let Ok(whole) = HeaderValue::from_bytes(&whole) {
+        headers.insert(header::COOKIE, whole);
+    }
+}
+
+/// Path and query, byte for byte as they were judged.
+fn to_origin_form(parts: &mut Parts) -> Result<(), ForwardError> {
+    if parts.uri.scheme().is_none() && parts.uri.authority().is_none() {
+        return Ok(());
+    }
+    let target = parts.uri.path_and_query().cloned().ok_or(ForwardError::Protocol)?;
+    parts.uri = Uri::from(target);
+    Ok(())
+}

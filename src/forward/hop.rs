@@ -1,0 +1,200 @@
+//! Fields that end at each hop (RFC 9110 §7.6.1): removed both ways, before the gateway sets its own.
+
+use http::HeaderMap;
+use http::header::{self, HeaderName, HeaderValue};
+use smallvec::SmallVec;
+
+use crate::request::{IdentityNames, is_plain, reads_like_reserved};
+
+/// Hop-by-hop whether or not `Connection` says so.
+static HOP_BY_HOP: [HeaderName; 9] = [
+    header::CONNECTION,
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
+
+/// Meant for the next hop alone too, though not of RFC 9110's list.
+static REQUEST_ONLY: [HeaderName; 2] = [HeaderName::from_static("http2-settings"), header::EXPECT];
+
+/// Trailer fields are at most this many.
+const TRAILERS: usize = 64;
+/// Trailer fields are at most this long together, bytes.
+const TRAILER_BYTES: usize = 8 * 1024;
+
+/// Removes a request's. With `trailers`, says upstream that we take trailers if the client does.
+pub fn strip_request(headers: &mut HeaderMap, trailers: bool) {
+    let wants_trailers = trailers && lists(headers, &header::TE, "trailers");
+    strip(headers, trailers);
+    for name in &REQUEST_ONLY {
+        headers.remove(name);
+    }
+    if wants_trailers {
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    }
+}
+
+/// Removes an answer's. With `trailers`, the announcement of trailers stays.
+pub fn strip_response(headers: &mut HeaderMap, trailers: bool) {
+    strip(headers, trailers);
+}
+
+/// Keeps of a trailer section what may follow a body (RFC 9110 §6.5.1): no framing, no routing, no
+/// credentials, nothing that only the gateway may say.
+pub fn strip_trailers(trailers: &mut HeaderMap, identity: &IdentityNames) {
+    let bytes: usize = trailers.iter().map(|(n, v)| n.as_str().len() + v.len() + 4).sum();
+    if trailers.len() > TRAILERS || bytes > TRAILER_BYTES {
+        trailers.clear();
+        return;
+    }
+    let unfit: SmallVec<[HeaderName; 4]> =
+        trailers.keys().filter(|name| !may_trail(name, identity)).cloned().collect();
+    for name in &unfit {
+        trailers.remove(name);
+    }
+}
+
+fn strip(headers: &mut HeaderMap, keep_trailer: bool) {
+    if headers.contains_key(header::CONNECTION) {
+        let nominated: SmallVec<[HeaderName; 4]> = nominated(headers).collect();
+        for name in &nominated {
+            headers.remove(name);
+        }
+    }
+    for name in &HOP_BY_HOP {
+        if !(keep_trailer && name == header::TRAILER) {
+            headers.remove(name);
+        }
+    }
+}
+
+/// The fields that `Connection` names.
+fn nominated(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> {
+    headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+}
+
+/// Whether a list field has the word, without case.
+fn lists(headers: &HeaderMap, field: &HeaderName, word: &str) -> bool {
+    headers
+        .get_all(field)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .any(|item| item.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
+}
+
+fn may_trail(name: &HeaderName, identity: &IdentityNames) -> bool {
+    const CREDENTIALS: [HeaderName; 2] = [header::SET_COOKIE, header::WWW_AUTHENTICATE];
+    is_plain(name)
+        && !reads_like_reserved(name)
+        && !identity.matches(name)
+        && !HOP_BY_HOP.contains(name)
+        && !CREDENTIALS.contains(name)
+        && !name.as_str().starts_with("content-")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn map(fields: &[(&str, &str)]) -> HeaderMap {
+        fields
+            .iter()
+            .map(|(name, value)| {
+                (name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap())
+            })
+            .collect()
+    }
+
+    #[test]
+    fn hop_by_hop_fields_and_what_connection_names_are_removed() {
+        let mut headers = map(&[
+            ("connection", "close, X-One"),
+            ("connection", "x-two,,é"),
+            ("x-one", "1"),
+            ("x-two", "2"),
+            ("x-three", "3"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "keep-alive"),
+            ("proxy-authorization", "Basic x"),
+            ("te", "trailers"),
+            ("trailer", "x"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("http2-settings", "AAA"),
+            ("expect", "100-continue"),
+        ]);
+        strip_request(&mut headers, false);
+        assert_eq!(headers, map(&[("x-three", "3")]));
+    }
+
+    #[test]
+    fn trailers_are_announced_only_where_the_route_allows_them() {
+        let fields = [("te", "gzip, Trailers"), ("trailer", "grpc-status")];
+        let mut headers = map(&fields);
+        strip_request(&mut headers, true);
+        assert_eq!(headers, map(&[("te", "trailers"), ("trailer", "grpc-status")]));
+        let mut headers = map(&fields);
+        strip_response(&mut headers, false);
+        assert!(headers.is_empty());
+    }
+
+    #[test]
+    fn trailers_hold_no_framing_routing_or_identity() {
+        let subject = HeaderName::from_static("x-auth-subject");
+        let identity = IdentityNames::new([&subject]);
+        let mut trailers = map(&[
+            ("grpc-status", "0"),
+            ("x_auth_subject", "a"),
+            ("x-auth-subject", "a"),
+            ("host", "b"),
+            ("content-length", "5"),
+            ("authorization", "Bearer x"),
+            ("x-forwarded-for", "::1"),
+            ("set-cookie", "a=b"),
+            ("transfer-encoding", "chunked"),
+        ]);
+        strip_trailers(&mut trailers, &identity);
+        assert_eq!(trailers, map(&[("grpc-status", "0")]));
+        let mut many: HeaderMap = (0..65)
+            .map(|n| (format!("x-{n}").parse().unwrap(), HeaderValue::from_static("v")))
+            .collect();
+        strip_trailers(&mut many, &identity);
+        assert!(many.is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn removal_is_idempotent_and_keeps_end_to_end_fields(
+            fields in proptest::collection::vec(("(connection|te|x-a|x-b|accept|upgrade)", "[a-z, -]{0,12}"), 0..8),
+            trailers: bool,
+        ) {
+            let mut headers = HeaderMap::new();
+            for (name, value) in &fields {
+                headers.append(
+                    name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap());
+            }
+            let named: Vec<HeaderName> = nominated(&headers).collect();
+            let before = headers.clone();
+            strip_request(&mut headers, trailers);
+            for name in before.keys() {
+                let ends = HOP_BY_HOP.contains(name) || named.contains(name);
+                prop_assert!(ends || headers.get(name) == before.get(name), "{name}");
+                prop_assert!(!ends || name == header::TE || !headers.contains_key(name), "{name}");
+            }
+            let once = headers.clone();
+            strip_request(&mut headers, trailers);
+            prop_assert_eq!(once, headers);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The way to the upstream: what is removed and set, which endpoint, one exchange, and the answer back.
+//!
+//! A request comes here with a [`Permit`]; there is no other way in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use crate::access::Permit;
+use crate::config::{ForwardConfig, Limits};
+use crate::peer::Peer;
+use crate::request::{HeadLimits, IdentityNames};
+use crate::token::TokenSource;
+
+mod download;
+mod error;
+mod exchange;
+pub mod forwarded;
+mod half;
+mod head;
+pub mod health;
+pub mod hop;
+pub mod identity;
+mod pool;
+mod request_id;
+mod send;
+mod upload;
+mod upstream;
+
+pub use download::{ResponseBody, UpstreamBody};
+pub use error::{BodyError, ForwardError};
+pub use health::HealthChecker;
+pub use request_id::{RequestId, X_REQUEST_ID};
+pub use upstream::{Endpoint, Upstream};
+
+use pool::Pools;
+use upload::Upload;
+
+/// One worker's way to all upstreams. Made inside the worker's runtime.
+#[derive(Clone, Debug)]
+pub struct Forwarder {
+    pools: std::rc::Rc<Pools>,
+}
+
+/// One request with all that was decided about it.
+#[derive(Debug)]
+pub struct Exchange<'r> {
+    /// The leave to forward it.
+    pub permit: Permit,
+    /// Where to.
+    pub upstream: &'r Arc<Upstream>,
+    /// What goes upstream.
+    pub forward: &'r ForwardConfig,
+    /// Where the route looks for credentials, to remove them where they do not go on.
+    pub token_from: &'r [TokenSource],
+    /// The request as hyper read it, after [`crate::request::check`].
+    pub request: Request<Incoming>,
+    /// Who sent it.
+    pub peer: Peer,
+    /// Whether that is a trusted proxy.
+    pub trusted: bool,
+    /// Its name.
+    pub request_id: &'r RequestId,
+    /// Identity fields of all routes.
+    pub identity: &'r Arc<IdentityNames>,
+    /// The listener's bounds.
+    pub limits: &'r Limits,
+}
+
+/// How often idle connections are looked at.
+const SWEEP: Duration = Duration::from_secs(5);
+
+// === impl Forwarder ===
+
+impl Forwarder {
+    /// A forwarder without connections.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime that takes local tasks, such as a worker's.
+    pub fn new() -> Self {
+        let pools = std::rc::Rc::new(Pools::new());
+        let swept = std::rc::Rc::downgrade(&pools);
+        tokio::task::spawn_local(async move {
+            loop {
+                tokio::time::sleep(SWEEP).await;
+                let Some(pools) = swept.upgrade() else { return };
+                pools.sweep();
+            }
+        });
+        Self { pools }
+    }
+
+    /// Sends the request and returns the answer with its body still streaming. Dropping the future, or
+    /// the answer's body, ends the exchange.
+    pub async fn forward(
+        &self,
+        exchange: Exchange<'_>,
+    ) -> Result<Response<ResponseBody>, ForwardError> {
+        let Exchange { permit, upstream, forward, token_from, request, peer, trusted, .. } =
+            exchange;
+        let trailers = forward.trailers.then(|| Arc::clone(exchange.identity));
+        let (mut parts, body) = request.into_parts();
+        let limits = exchange.limits;
+        let (upload, state) =
+            Upload::new(body, limits.body_bytes, limits.idle_timeout, trailers.clone());
+        let setting = head::Setting {
+            permit: &permit,
+            forward,
+            token_from,
+            peer: &peer,
+            trusted,
+            request_id: exchange.request_id,
+            identity: exchange.identity,
+        };
+        head::prepare(&mut parts, &upload, &setting)?;
+        let request = Request::from_parts(parts, upload);
+        let sending = send::Sending { pools: &self.pools, upstream, permit: &permit, state };
+        let (response, link, lease) = sending.run(request).await?;
+        let (mut head, body) = response.into_parts();
+        head::clean_answer(&mut head, &body, forward.trailers);
+        let body =
+            download::UpstreamBody::attach(body, link, lease, upstream.idle_timeout, trailers);
+        Ok(Response::from_parts(head, body))
+    }
+}
+
+impl Default for Forwarder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+// === impl HeadLimits ===
+
+impl From<&Limits> for HeadLimits {
+    fn from(limits: &Limits) -> Self {
+        Self {
+            target_bytes: limits.target_bytes,
+            headers: limits.headers,
+            header_bytes: limits.header_bytes,
+            body_bytes: limits.body_bytes,
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! One connection: TLS, the version, hyper's server under our deadlines, and a graceful end.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::Request;
+use hyper::body::Incoming;
+use hyper::rt::Executor;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+
+use crate::config::Limits;
+use crate::deadline::Deadline;
+use crate::peer::Peer;
+use crate::shutdown::Drain;
+
+use super::Handler;
+use super::activity::{Activity, Turn, Watched};
+use super::capacity::Capacity;
+use super::sniff::{Rewound, Version, sniff};
+use super::tls::Tls;
+
+/// What every connection of a worker shares.
+#[derive(Debug)]
+pub(super) struct Setting {
+    http1: http1::Builder,
+    http2: http2::Builder<LocalExecutor>,
+    limits: Limits,
+    tls: Option<Arc<Tls>>,
+    capacity: Arc<Capacity>,
+}
+
+/// Runs HTTP/2's streams on the worker's own thread.
+#[derive(Clone, Copy, Debug)]
+struct LocalExecutor;
+
+/// A connection that can be asked to end after what is in flight.
+trait Graceful: Future {
+    fn end_gracefully(self: Pin<&mut Self>);
+}
+
+/// Longest TLS handshake.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+/// How long an HTTP/2 peer has to take our GOAWAY when it was idle too long.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+// === impl Setting ===
+
+impl Setting {
+    /// The builders, with the limits of `security.md` G.
+    pub(super) fn new(limits: Limits, tls: Option<Arc<Tls>>, capacity: Arc<Capacity>) -> Self {
+        let mut http1 = http1::Builder::new();
+        // One read buffer must hold a whole head; hyper's least is 8 KiB.
+        http1
+            .max_header_size(limits.header_bytes)
+            .max_buf_size((limits.header_bytes * 2).max(16 * 1024))
+            .header_read_timeout(None)
+            .half_close(false)
+            .writev(false);
+        if limits.headers != 100 {
+            // Setting it allocates on every request; 100 is built in.
+            http1.max_headers(limits.headers);
+        }
+        let mut http2 = http2::Builder::new(LocalExecutor);
+        http2
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(limits.streams)
+            .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+            .max_frame_size(16 * 1024)
+            .initial_stream_window_size(64 * 1024)
+            .initial_connection_window_size(1024 * 1024)
+            .max_pending_accept_reset_streams(20)
+            .max_local_error_reset_streams(1024)
+            .keep_alive_interval(Duration::from_secs(20))
+            .keep_alive_timeout(Duration::from_secs(10));
+        Self { http1, http2, limits, tls, capacity }
+    }
+
+    /// Serves one accepted connection to its end.
+    pub(super) async fn serve<H: Handler>(
+        &self,
+        stream: TcpStream,
+        peer: Peer,
+        handler: H,
+        drain: Drain,
+    ) {
+        let Some(tls) = &self.tls else {
+            return self.serve_sniffed(stream, peer, handler, drain).await;
+        };
+        let patience = HANDSHAKE.min(self.limits.header_timeout);
+        let Ok(Ok(stream)) = timeout(patience, tls.accept(stream)).await else {
+            return self.capacity.refuse("tls");
+        };
+        if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+            let stream = Rewound::untouched(stream);
+            self.serve_version(Version::Http2, stream, peer, handler, drain).await;
+        } else {
+            self.serve_sniffed(stream, peer, handler, drain).await;
+        }
+    }
+
+    async fn serve_sniffed<S, H>(&self, stream: S, peer: Peer, handler: H, mut drain: Drain)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + 'static,
+        H: Handler,
+    {
+        let first = tokio::select! {
+            first = timeout(self.limits.header_timeout, sniff(stream)) => first,
+            () = drain.begun() => return,
+        };
+        match first {
+            Ok(Ok(Some((version, stream)))) => {
+                self.serve_version(version, stream, peer, handler, drain).await;
+            }
+            Ok(Ok(None)) => {}
+            Ok(Err(_)) => self.capacity.refuse("sniff"),
+            Err(_) => self.capacity.refuse("timeout"),
+        }
+    }
+
+    async fn serve_version<S, H>(
+        &self,
+        version: Version,
+        stream: Rewound<S>,
+        peer: Peer,
+        handler: H,
+        drain: Drain,
+    ) where
+        S: AsyncRead + AsyncWrite + Unpin + 'static,
+        H: Handler,
+    {
+        let activity = Activity::new(version == Version::Http2);
+        let stream = TokioIo::new(Watched::new(stream, Rc::clone(&activity)));
+        let turns = Rc::clone(&activity);
+        let service = service_fn(move |request: Request<Incoming>| {
+            let turn = Turn::begin(&turns);
+            let answer = handler.handle(request, peer);
+            async move { Ok::<_, Infallible>(answer.await.map(|body| turn.answer(body))) }
+        });
+        match version {
+            Version::Http1 => {
+                let connection = self.http1.serve_connection(stream, service);
+                self.drive(connection, &activity, Duration::ZERO, drain).await;
+            }
+            Version::Http2 => {
+                let connection = self.http2.serve_connection(stream, service);
+                self.drive(connection, &activity, FAREWELL, drain).await;
+            }
+        }
+    }
+
+    /// Polls the connection until it ends, its client has had its time, or it has drained.
+    async fn drive<C: Graceful>(
+        &self,
+        connection: C,
+        activity: &Activity,
+        farewell: Duration,
+        mut drain: Drain,
+    ) {
+        let mut connection = pin!(connection);
+        let mut begun = pin!(drain.begun());
+        let mut draining = false;
+        let mut timer = Deadline::new();
+        let mut last_word: Option<Instant> = None;
+        poll_fn(|cx: &mut Context<'_>| {
+            if !draining && begun.as_mut().poll(cx).is_ready() {
+                draining = true;
+                connection.as_mut().end_gracefully();
+            }
+            if connection.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            if let Some(end) = last_word {
+                return timer.poll_passed(cx, end);
+            }
+            let Some(deadline) = activity.deadline(&self.limits) else {
+                // Not the client's turn: look again after a while, in case nothing wakes us then.
+                let later = Instant::now() + self.limits.idle_timeout;
+                return timer.poll_passed(cx, later);
+            };
+            if timer.poll_passed(cx, deadline).is_pending() {
+                return Poll::Pending;
+            }
+            connection.as_mut().end_gracefully();
+            last_word = Some(Instant::now() + farewell);
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+// === impl LocalExecutor ===
+
+impl<F: Future + 'static> Executor<F> for LocalExecutor {
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(async move {
+            future.await;
+        });
+    }
+}
+
+// === impl Graceful ===
+
+impl<I, B, S> Graceful for http1::Connection<I, S>
+where
+    S: hyper::service::HttpService<Incoming, ResBody = B>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin,
+    B: http_body::Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn end_gracefully(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl<I, B, S> Graceful for http2::Connection<I, S, LocalExecutor>
+where
+    S: hyper::service::HttpService<Incoming, ResBody = B>,
+    S::Future: 'static,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin,
+    B: http_body::Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn end_gracefully(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
