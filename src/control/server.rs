@@ -30,7 +30,7 @@ const CONNECTIONS: usize = 256;
 /// From accept, or the last answer, to a whole head.
 const HEAD_TIME: Duration = Duration::from_secs(10);
 /// A request's head, in bytes.
-const HEAD_BYTES: usize = 64 * 1024;
+const HEAD_BYTES: usize = 32 * 1024;
 /// How long a drain waits for calls under way.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 /// After an accept that failed (out of descriptors, mostly).
@@ -215,7 +215,7 @@ fn connect<S>(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
-        .max_buf_size(HEAD_BYTES)
+        .max_header_size(HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service);
     let connection = graceful.watch(connection);
     tokio::spawn(async move {

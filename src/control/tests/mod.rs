@@ -1,1 +1,10 @@
-//! Wire tests.
+//! The control port over real sockets, before an in-memory gateway.
+
+mod calls;
+mod docs;
+mod fake;
+mod hostile;
+mod import;
+mod revocations;
+mod roles;
+mod wire;
