@@ -1,0 +1,118 @@
+//! What the control port needs from the running gateway.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::clock::UnixTime;
+use crate::observe::Metrics;
+use crate::revocation::{Cursor, FeedError, Filter, Name, Page, Revocation};
+use crate::secret::Secret;
+
+/// The running gateway, as its control port sees it.
+pub trait Gatehouse: Send + Sync + 'static {
+    /// Makes a whole record of what was asked: issuer, cut-off and expiry filled in by the rules of
+    /// the running configuration. A posted token must be signed by a known key; it may have expired.
+    fn complete(&self, ask: Ask, actor: &Arc<str>) -> Result<Revocation, AskError>;
+
+    /// Makes the records durable, all or none, and returns once this node enforces them.
+    fn append(
+        &self,
+        records: Vec<Revocation>,
+    ) -> impl Future<Output = Result<Cursor, FeedError>> + Send;
+
+    /// One page of the live entries.
+    fn list(
+        &self,
+        filter: Filter,
+        after: Option<Name>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Page, FeedError>> + Send;
+
+    /// Reads the configuration again; every problem when it is refused, and then nothing changed.
+    fn reload(
+        &self,
+        actor: &Arc<str>,
+    ) -> impl Future<Output = Result<ReloadReport, Vec<String>>> + Send;
+
+    /// `Err` with the reason, in words that may be shown to anyone.
+    fn readiness(&self) -> Result<(), String>;
+
+    /// Feed, epoch, cursor, staleness, entries, keys, routes, upstreams.
+    fn status(&self) -> Value;
+
+    /// The running configuration without its secrets.
+    fn config(&self) -> Value;
+
+    /// Where control calls are counted.
+    fn metrics(&self) -> &Metrics;
+
+    /// The exposition text.
+    fn metrics_text(&self) -> String {
+        self.metrics().render()
+    }
+
+    /// What this node is called in `nodes.confirmed`.
+    fn node(&self) -> &str {
+        "local"
+    }
+}
+
+/// What a caller wants to have revoked.
+#[derive(Debug)]
+pub enum Ask {
+    /// A claim's value.
+    Claim(Draft),
+    /// The token that carries it: by `jti` if it has one, else by its digest.
+    Token {
+        /// The compact JWS, as it was posted.
+        token: Secret,
+        /// Why.
+        reason: Option<String>,
+    },
+}
+
+/// A claim's value, with what else the caller chose to say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Draft {
+    /// Whose tokens; may be absent when one issuer is configured.
+    pub issuer: Option<String>,
+    /// The claim.
+    pub claim: String,
+    /// Its value.
+    pub value: String,
+    /// Only tokens issued at or before this second.
+    pub issued_before: Option<UnixTime>,
+    /// When the entry may be forgotten.
+    pub expires_at: Option<UnixTime>,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// Why no record could be made of what was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum AskError {
+    /// A member of the body is wrong. The problem never quotes a token.
+    #[error("{field}: {problem}")]
+    Field {
+        /// Which.
+        field: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// It can't be told yet: the keys that would tell are not loaded.
+    #[error("the keys to check the token with are not loaded yet")]
+    NotReady,
+}
+
+/// What a reload did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ReloadReport {
+    /// The number of the configuration that now runs.
+    pub generation: u64,
+    /// What is different, in words; also what needs a restart to take effect.
+    pub changes: Vec<String>,
+}

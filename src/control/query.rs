@@ -1,0 +1,153 @@
+//! Query strings: known parameters, each at most once.
+
+use std::time::Duration;
+
+use axum::extract::Query;
+use http::Uri;
+
+use super::ControlError;
+
+/// The parameters of one request.
+#[derive(Debug)]
+pub(super) struct Params(Vec<(String, String)>);
+
+/// How many nodes must have applied a record before the call returns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// This one.
+    #[default]
+    Own,
+    /// All that live.
+    All,
+    /// So many.
+    Nodes(u32),
+}
+
+/// The longest `timeout`.
+const MAX_TIMEOUT: Duration = Duration::from_secs(60);
+
+// === impl Params ===
+
+impl Params {
+    /// Reads the query, refusing names outside `known` and repeated ones.
+    pub(super) fn parse(uri: &Uri, known: &[&str]) -> Result<Self, ControlError> {
+        let Ok(Query(pairs)) = Query::<Vec<(String, String)>>::try_from_uri(uri) else {
+            return Err(ControlError::field("query", "is not a query string"));
+        };
+        for (index, (name, value)) in pairs.iter().enumerate() {
+            if !known.contains(&name.as_str()) {
+                let name: String = name.chars().take(64).collect();
+                return Err(ControlError::field(&name, "is not a parameter of this call"));
+            }
+            if pairs.iter().take(index).any(|(earlier, _)| earlier == name) {
+                return Err(ControlError::field(name, "is given twice"));
+            }
+            // Escapes that are no UTF-8 were replaced; nobody means U+FFFD.
+            if value.contains('\u{fffd}') {
+                return Err(ControlError::field(name, "is not UTF-8 text"));
+            }
+        }
+        Ok(Self(pairs))
+    }
+
+    /// The parameter, if it is there.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The parameter, which must be there and not be empty.
+    pub(super) fn required(&self, name: &str) -> Result<&str, ControlError> {
+        match self.text(name) {
+            None => Err(ControlError::field(name, "is missing")),
+            Some("") => Err(ControlError::field(name, "is empty")),
+            Some(value) => Ok(value),
+        }
+    }
+
+    /// `wait` and `timeout`.
+    pub(super) fn wait(&self) -> Result<(Wait, Duration), ControlError> {
+        let wait = match self.text("wait") {
+            None | Some("none") => Wait::Own,
+            Some("all") => Wait::All,
+            Some(number) => number.parse().map(Wait::Nodes).map_err(|_not_a_number| {
+                ControlError::field("wait", "must be `none`, `all` or a number of nodes")
+            })?,
+        };
+        let timeout = match self.text("timeout") {
+            None => Duration::from_secs(2),
+            Some(text) => {
+                parse_duration(text).filter(|timeout| *timeout <= MAX_TIMEOUT).ok_or_else(|| {
+                    ControlError::field("timeout", "must be like `2s`, at most `60s`")
+                })?
+            }
+        };
+        Ok((wait, timeout))
+    }
+}
+
+/// A duration in the configuration's spelling: `500ms`, `10s`, `5m`, `24h`, `90d`.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let unit_at = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at(unit_at);
+    let number: u64 = number.parse().ok()?;
+    let seconds = match unit {
+        "ms" => return Some(Duration::from_millis(number)),
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return None,
+    };
+    number.checked_mul(seconds).map(Duration::from_secs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_spelt_as_in_the_configuration() {
+        let table = [
+            ("500ms", Some(Duration::from_millis(500))),
+            ("2s", Some(Duration::from_secs(2))),
+            ("5m", Some(Duration::from_secs(300))),
+            ("24h", Some(Duration::from_secs(86_400))),
+            ("90d", Some(Duration::from_secs(7_776_000))),
+            ("2", None),
+            ("s", None),
+            ("", None),
+            ("-2s", None),
+            ("2 s", None),
+            ("2.5s", None),
+            ("99999999999999999999s", None),
+            ("18446744073709551615d", None),
+        ];
+        for (text, duration) in table {
+            assert_eq!(parse_duration(text), duration, "{text}");
+        }
+    }
+
+    #[test]
+    fn parameters_are_known_and_said_once() {
+        let parse = |query: &str| {
+            let uri: Uri = format!("/v1/revocations?{query}").parse().unwrap();
+            Params::parse(&uri, &["claim", "wait", "timeout"]).and_then(|params| params.wait())
+        };
+        assert_eq!(parse("").unwrap(), (Wait::Own, Duration::from_secs(2)));
+        assert_eq!(parse("wait=all&timeout=5s").unwrap(), (Wait::All, Duration::from_secs(5)));
+        assert_eq!(parse("wait=3").unwrap().0, Wait::Nodes(3));
+        let refused = [
+            "wait=some",
+            "wait=-1",
+            "timeout=2",
+            "timeout=2h",
+            "wait=1&wait=1",
+            "claims=x",
+            "claim=%FF",
+        ];
+        for query in refused {
+            let error = parse(query).unwrap_err();
+            assert_eq!(error.kind().1, "invalid_field", "{query}: {error}");
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Revoke, reinstate, list.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Extension, Request, State};
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::{StatusCode, Uri};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::clock::{Clock, SystemClock};
+use crate::revocation::{Cursor, Filter, Name, Op, Revocation};
+
+use super::entry::Entry;
+use super::guard::Shared;
+use super::query::Params;
+use super::{Caller, ControlError, Gatehouse};
+
+/// A body that is read whole, in bytes.
+pub(super) const MAX_BODY: usize = 64 * 1024;
+/// The time a body that is read whole has.
+const BODY_TIME: Duration = Duration::from_secs(10);
+/// The time the store has to confirm.
+const STORE_TIME: Duration = Duration::from_secs(10);
+const DEFAULT_LIMIT: usize = 100;
+const MAX_LIMIT: usize = 1000;
+
+/// `POST /v1/revocations`.
+pub(super) async fn revoke<G: Gatehouse>(
+    State(shared): State<Arc<Shared<G>>>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Result<Response, ControlError> {
+    // One node is all there is: its own word, which `append` waits for, is every wait's.
+    Params::parse(request.uri(), &["wait", "timeout"])?.wait()?;
+    let body = whole(request.into_body()).await?;
+    let record = Entry::parse(&body)?.revoke(&*shared.house, &caller)?;
+    let cursor = append(&shared.house, vec![record.clone()]).await?;
+    told(&record);
+    let body = answer(&record, &cursor, shared.house.node());
+    Ok((StatusCode::CREATED, Json(body)).into_response())
+}
+
+/// `DELETE /v1/revocations`.
+pub(super) async fn reinstate<G: Gatehouse>(
+    State(shared): State<Arc<Shared<G>>>,
+    Extension(caller): Extension<Caller>,
+    uri: Uri,
+) -> Result<Response, ControlError> {
+    let params = Params::parse(&uri, &["claim", "value", "issuer", "reason", "wait", "timeout"])?;
+    params.wait()?;
+    let filter = Filter {
+        issuer: params.text("issuer").map(Into::into),
+        claim: Some(params.required("claim")?.into()),
+        value: Some(params.required("value")?.into()),
+    };
+    let reason = params.text("reason");
+    if reason.is_some_and(|reason| reason.len() > super::MAX_REASON) {
+        return Err(ControlError::field("reason", "is longer than 1024 bytes"));
+    }
+    let entry = only_entry(&*shared.house, filter).await?;
+    let record = Revocation {
+        id: Uuid::now_v7(),
+        op: Op::Reinstate,
+        issued_before: None,
+        at: SystemClock.now(),
+        actor: Some(caller.name),
+        reason: reason.map(Into::into),
+        ..entry
+    };
+    let cursor = append(&shared.house, vec![record.clone()]).await?;
+    told(&record);
+    Ok(Json(answer(&record, &cursor, shared.house.node())).into_response())
+}
+
+/// `GET /v1/revocations`.
+pub(super) async fn list<G: Gatehouse>(
+    State(shared): State<Arc<Shared<G>>>,
+    uri: Uri,
+) -> Result<Response, ControlError> {
+    let params = Params::parse(&uri, &["claim", "value", "issuer", "limit", "after"])?;
+    let part = |name| params.text(name).map(Into::into);
+    let filter = Filter { issuer: part("issuer"), claim: part("claim"), value: part("value") };
+    let limit = match params.text("limit") {
+        None => DEFAULT_LIMIT,
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|limit| (1..=MAX_LIMIT).contains(limit))
+            .ok_or_else(|| ControlError::field("limit", "must be a number from 1 to 1000"))?,
+    };
+    let after = params.text("after").map(decode_after).transpose()?;
+    let page = shared.house.list(filter, after, limit).await?;
+    let next = page.next.as_ref().map(encode_after);
+    Ok(Json(json!({ "items": page.items, "next": next })).into_response())
+}
+
+/// Appends in a task of its own: a caller that leaves, or our impatience, does not tear it.
+pub(super) async fn append<G: Gatehouse>(
+    house: &Arc<G>,
+    records: Vec<Revocation>,
+) -> Result<Cursor, ControlError> {
+    let house = Arc::clone(house);
+    let task = tokio::spawn(async move { house.append(records).await });
+    match tokio::time::timeout(STORE_TIME, task).await {
+        Ok(Ok(appended)) => Ok(appended?),
+        Ok(Err(_panicked)) => Err(ControlError::Internal),
+        Err(_elapsed) => Err(ControlError::NotConfirmed),
+    }
+}
+
+/// A small body, whole.
+async fn whole(body: Body) -> Result<bytes::Bytes, ControlError> {
+    let read = Limited::new(body, MAX_BODY).collect();
+    match tokio::time::timeout(BODY_TIME, read).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            Err(ControlError::TooLarge { limit: MAX_BODY })
+        }
+        Ok(Err(_broken)) => Err(ControlError::BodyBroken),
+        Err(_elapsed) => Err(ControlError::TooSlow),
+    }
+}
+
+/// The one live entry that the filter names; an absent issuer may only mean one.
+async fn only_entry<G: Gatehouse>(house: &G, filter: Filter) -> Result<Revocation, ControlError> {
+    let mut page = house.list(filter, None, 2).await?;
+    let entry = page.items.pop().ok_or(ControlError::NoSuchEntry)?;
+    if !page.items.is_empty() {
+        return Err(ControlError::field("issuer", "is needed: several issuers have such an entry"));
+    }
+    Ok(entry)
+}
+
+fn answer(record: &Revocation, cursor: &Cursor, node: &str) -> Value {
+    let mut body = json!(record);
+    body["cursor"] = json!(cursor);
+    body["nodes"] = json!({ "confirmed": [node], "missing": [] });
+    body
+}
+
+/// The diagnostic log names the record; its value may be personal and stays in the store.
+fn told(record: &Revocation) {
+    let (op, claim) = (record.op, &record.name.claim);
+    tracing::info!(id = %record.id, ?op, %claim, actor = ?record.actor, "revocation recorded");
+}
+
+fn encode_after(name: &Name) -> String {
+    URL_SAFE_NO_PAD.encode(json!([name.issuer, name.claim, name.value]).to_string())
+}
+
+fn decode_after(text: &str) -> Result<Name, ControlError> {
+    let read = || {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let [issuer, claim, value]: [Arc<str>; 3] = serde_json::from_slice(&bytes).ok()?;
+        Some(Name { issuer, claim, value })
+    };
+    read().ok_or_else(|| ControlError::field("after", "must be the `next` of an earlier page"))
+}

@@ -1,0 +1,227 @@
+//! The port itself: bound early, served on a thread of its own, bounded in connections and time.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::config::{ControlAddress, ControlConfig};
+use crate::shutdown::Drain;
+
+use super::guard::{self, Shared};
+use super::host::Arrival;
+use super::{CredentialError, Credentials, Gatehouse, socket};
+
+/// Connections at one time; a further one waits for its turn.
+const CONNECTIONS: usize = 256;
+/// From accept, or the last answer, to a whole head.
+const HEAD_TIME: Duration = Duration::from_secs(10);
+/// A request's head, in bytes.
+const HEAD_BYTES: usize = 32 * 1024;
+/// How long a drain waits for calls under way.
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+/// After an accept that failed (out of descriptors, mostly).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// The control port; see [`Control::bind`].
+#[derive(Debug)]
+pub struct Control;
+
+/// The control port, bound and not yet answering.
+#[derive(Debug)]
+pub struct BoundControl {
+    listener: Bound,
+    credentials: Credentials,
+}
+
+/// Where the port listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BoundAddress {
+    /// The address, with the port the system chose if the configuration left it open.
+    Tcp(SocketAddr),
+    /// The socket's path.
+    Unix(PathBuf),
+}
+
+/// Why the port can't be had.
+#[derive(Debug, Error)]
+pub enum BindError {
+    /// The address.
+    #[error("the control port can't listen on {address}: {error}")]
+    Listen {
+        /// Which.
+        address: String,
+        /// What the system said.
+        #[source]
+        error: io::Error,
+    },
+    /// The credentials.
+    #[error("the control port has no credentials: {0}")]
+    Credentials(#[from] CredentialError),
+}
+
+#[derive(Debug)]
+enum Bound {
+    Tcp(TcpListener),
+    Unix(UnixListener, PathBuf),
+}
+
+/// A listener of the runtime.
+enum Accepting {
+    Tcp(tokio::net::TcpListener),
+    Unix(tokio::net::UnixListener),
+}
+
+/// One accepted connection.
+enum Accepted {
+    Tcp(tokio::net::TcpStream, SocketAddr),
+    Unix(tokio::net::UnixStream),
+}
+
+// === impl Control ===
+
+impl Control {
+    /// Binds the address, and makes the credential file at first start.
+    pub fn bind(config: &ControlConfig) -> Result<BoundControl, BindError> {
+        let listener = match &config.address {
+            ControlAddress::Tcp(address) => TcpListener::bind(address)
+                .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
+                .map(Bound::Tcp)
+                .map_err(|error| BindError::Listen { address: address.to_string(), error })?,
+            ControlAddress::Unix(path) => socket::bind(path)
+                .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
+                .map(|listener| Bound::Unix(listener, path.clone()))
+                .map_err(|error| BindError::Listen {
+                    address: path.display().to_string(),
+                    error,
+                })?,
+        };
+        Ok(BoundControl { listener, credentials: Credentials::open(config)? })
+    }
+}
+
+// === impl BoundControl ===
+
+impl BoundControl {
+    /// Where it listens.
+    pub fn local_addr(&self) -> io::Result<BoundAddress> {
+        match &self.listener {
+            Bound::Tcp(listener) => listener.local_addr().map(BoundAddress::Tcp),
+            Bound::Unix(_, path) => Ok(BoundAddress::Unix(path.clone())),
+        }
+    }
+
+    /// Serves on a thread and runtime of its own, so that a busy data plane does not silence it.
+    pub fn spawn<G: Gatehouse>(
+        self,
+        house: Arc<G>,
+        drain: Drain,
+    ) -> io::Result<JoinHandle<io::Result<()>>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let serve = move || runtime.block_on(self.run(house, drain));
+        thread::Builder::new().name("control".into()).spawn(serve)
+    }
+
+    /// Serves on the current runtime until the drain; then calls under way have five seconds.
+    pub async fn run<G: Gatehouse>(self, house: Arc<G>, mut drain: Drain) -> io::Result<()> {
+        let (listener, path) = match self.listener {
+            Bound::Tcp(listener) => {
+                (Accepting::Tcp(tokio::net::TcpListener::from_std(listener)?), None)
+            }
+            Bound::Unix(listener, path) => {
+                (Accepting::Unix(tokio::net::UnixListener::from_std(listener)?), Some(path))
+            }
+        };
+        let router = guard::router(Arc::new(Shared::new(house, self.credentials)));
+        let graceful = GracefulShutdown::new();
+        tokio::select! {
+            () = accept_all(&listener, &router, &graceful) => {}
+            () = drain.begun() => {}
+        }
+        drop(listener);
+        if let Some(path) = path {
+            // Left behind, it would only be replaced at the next start.
+            drop(std::fs::remove_file(path));
+        }
+        drop(tokio::time::timeout(DRAIN_TIME, graceful.shutdown()).await);
+        Ok(())
+    }
+}
+
+// === impl Accepting ===
+
+impl Accepting {
+    async fn accept(&self) -> io::Result<Accepted> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                // Bound to 0.0.0.0, only the connection knows which address was meant.
+                let local = stream.local_addr()?;
+                Ok(Accepted::Tcp(stream, local))
+            }
+            Self::Unix(listener) => Ok(Accepted::Unix(listener.accept().await?.0)),
+        }
+    }
+}
+
+async fn accept_all(listener: &Accepting, router: &Router, graceful: &GracefulShutdown) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok(Accepted::Tcp(stream, local)) => {
+                connect(stream, Arrival(Some(local)), router.clone(), graceful, place);
+            }
+            Ok(Accepted::Unix(stream)) => {
+                connect(stream, Arrival(None), router.clone(), graceful, place);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the control port could not accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Serves one connection in a task. `axum::serve` would set neither header timeout nor limits.
+fn connect<S>(
+    stream: S,
+    arrival: Arrival,
+    router: Router,
+    graceful: &GracefulShutdown,
+    place: OwnedSemaphorePermit,
+) where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(arrival);
+        router.call(request)
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .max_header_size(HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), service);
+    let connection = graceful.watch(connection);
+    tokio::spawn(async move {
+        let _place = place;
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a control connection ended badly");
+        }
+    });
+}

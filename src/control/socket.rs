@@ -1,0 +1,65 @@
+//! A Unix socket that nobody else can reach, not even for the moment between `bind` and `chmod`.
+
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+
+/// Binds `path` with mode 0600. A socket that nobody answers is replaced; anything else is left alone.
+pub(super) fn bind(path: &Path) -> io::Result<UnixListener> {
+    if let Ok(metadata) = fs::symlink_metadata(path) {
+        let live = !metadata.file_type().is_socket() || UnixStream::connect(path).is_ok();
+        if live {
+            let message = format!("{} is in use", path.display());
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, message));
+        }
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    // Bound where only we can look, then moved: it is never there with another mode.
+    let private = folder.join(format!(".pc-{:08x}", std::process::id()));
+    DirBuilder::new().mode(0o700).create(&private)?;
+    let bound = bind_in(&private, path);
+    // Empty by now, or of no use.
+    drop(fs::remove_dir_all(&private));
+    bound
+}
+
+fn bind_in(private: &Path, path: &Path) -> io::Result<UnixListener> {
+    let draft = private.join("s");
+    let listener = UnixListener::bind(&draft)?;
+    fs::set_permissions(&draft, Permissions::from_mode(0o600))?;
+    fs::rename(&draft, path)?;
+    Ok(listener)
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[test]
+    fn the_socket_is_private_and_a_dead_one_is_replaced() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("control.sock");
+        drop(bind(&path).unwrap());
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
+        let alive = bind(&path).unwrap();
+        let refused = bind(&path).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
+        assert!(UnixStream::connect(&path).is_ok(), "the live one still answers");
+        drop(alive);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_in_the_way_is_left_alone() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("precious");
+        fs::write(&path, "data").unwrap();
+        assert_eq!(bind(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(fs::read(&path).unwrap(), b"data");
+    }
+}

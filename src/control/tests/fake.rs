@@ -1,0 +1,152 @@
+//! An in-memory gateway that keeps what it is told, and fails when it is told to.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::clock::UnixTime;
+use crate::control::{Ask, AskError, Gatehouse, ReloadReport};
+use crate::observe::Metrics;
+use crate::revocation::{Cursor, FeedError, Filter, Name, Op, Page, Revocation};
+
+pub(super) const ISSUER: &str = "https://issuer.test/";
+
+#[derive(Default)]
+pub(super) struct Fake {
+    pub(super) live: Mutex<BTreeMap<Name, Revocation>>,
+    pub(super) appends: AtomicUsize,
+    /// Appends that still succeed; the others fail. `usize::MAX` is "all".
+    pub(super) fail_after: AtomicUsize,
+    pub(super) reload_refused: AtomicBool,
+    pub(super) unready: AtomicBool,
+    metrics: Metrics,
+}
+
+impl Fake {
+    pub(super) fn new() -> Arc<Self> {
+        let fake = Self::default();
+        fake.fail_after.store(usize::MAX, Ordering::SeqCst);
+        Arc::new(fake)
+    }
+
+    pub(super) fn entries(&self) -> Vec<Revocation> {
+        self.live.lock().unwrap().values().cloned().collect()
+    }
+
+    pub(super) fn counted(&self, call: &str, status: &str) -> u64 {
+        let labels = vec![("call", call.to_owned()), ("status", status.to_owned())];
+        self.metrics.control_requests.get_or_create(&labels).get()
+    }
+
+    fn away(&self) -> Option<FeedError> {
+        let done = self.appends.load(Ordering::SeqCst);
+        let away = done >= self.fail_after.load(Ordering::SeqCst);
+        away.then(|| FeedError::Unreachable(Box::new(io::Error::other("the fake store is away"))))
+    }
+}
+
+impl Gatehouse for Fake {
+    fn complete(&self, ask: Ask, actor: &Arc<str>) -> Result<Revocation, AskError> {
+        let refuse = |field, problem: &str| Err(AskError::Field { field, problem: problem.into() });
+        let (name, draft) = match ask {
+            Ask::Token { token, reason } => {
+                if token.expose() == b"unloaded" {
+                    return Err(AskError::NotReady);
+                }
+                if !token.expose().starts_with(b"good.") {
+                    return refuse("token", "is not signed by a key of a configured issuer");
+                }
+                let value = String::from_utf8_lossy(&token.expose()[5..]).into();
+                let name = Name { issuer: ISSUER.into(), claim: "jti".into(), value };
+                (name, crate::control::Draft { reason, ..Default::default() })
+            }
+            Ask::Claim(draft) => {
+                if !["jti", "sub", "sid"].contains(&draft.claim.as_str()) {
+                    return refuse("claim", "is not a claim this gateway revokes by");
+                }
+                let issuer = draft.issuer.as_deref().unwrap_or(ISSUER).into();
+                let (claim, value) = (draft.claim.as_str().into(), draft.value.as_str().into());
+                (Name { issuer, claim, value }, draft)
+            }
+        };
+        let default = (&*name.claim == "sub").then_some(UnixTime::from_secs(1_000));
+        Ok(Revocation {
+            id: Uuid::now_v7(),
+            op: Op::Revoke,
+            issued_before: draft.issued_before.or(default),
+            expires_at: draft.expires_at.unwrap_or(UnixTime::from_secs(9_000)),
+            at: UnixTime::from_secs(1_000),
+            actor: Some(Arc::clone(actor)),
+            reason: draft.reason.map(Into::into),
+            name,
+        })
+    }
+
+    async fn append(&self, records: Vec<Revocation>) -> Result<Cursor, FeedError> {
+        tokio::task::yield_now().await;
+        if let Some(error) = self.away() {
+            return Err(error);
+        }
+        let mut live = self.live.lock().unwrap();
+        for record in records {
+            match record.op {
+                Op::Revoke => drop(live.insert(record.name.clone(), record)),
+                Op::Reinstate => drop(live.remove(&record.name)),
+            }
+        }
+        let done = self.appends.fetch_add(1, Ordering::SeqCst) + 1;
+        Ok(Cursor::new(&format!("{done:08}")))
+    }
+
+    async fn list(
+        &self,
+        filter: Filter,
+        after: Option<Name>,
+        limit: usize,
+    ) -> Result<Page, FeedError> {
+        if let Some(error) = self.away() {
+            return Err(error);
+        }
+        let live = self.live.lock().unwrap();
+        let wanted =
+            |part: &Option<Arc<str>>, own: &Arc<str>| part.as_ref().is_none_or(|p| p == own);
+        let mut items = live.values().filter(|record| {
+            after.as_ref().is_none_or(|after| record.name > *after)
+                && wanted(&filter.issuer, &record.name.issuer)
+                && wanted(&filter.claim, &record.name.claim)
+                && wanted(&filter.value, &record.name.value)
+        });
+        let page: Vec<Revocation> = items.by_ref().take(limit).cloned().collect();
+        let next = items.next().and(page.last()).map(|record| record.name.clone());
+        Ok(Page { items: page, next })
+    }
+
+    async fn reload(&self, _actor: &Arc<str>) -> Result<ReloadReport, Vec<String>> {
+        if self.reload_refused.load(Ordering::SeqCst) {
+            return Err(vec!["gateway.toml:3:1: unknown key".into(), "a second one".into()]);
+        }
+        Ok(ReloadReport { generation: 2, changes: vec!["routes: 1 added".into()] })
+    }
+
+    fn readiness(&self) -> Result<(), String> {
+        let unready = self.unready.load(Ordering::SeqCst);
+        if unready { Err("no checkpoint yet".into()) } else { Ok(()) }
+    }
+
+    fn status(&self) -> Value {
+        json!({ "feed": { "connected": true } })
+    }
+
+    fn config(&self) -> Value {
+        json!({ "control": { "credentials": [{ "name": "ops", "secret": "redacted" }] } })
+    }
+
+    fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+}

@@ -1,0 +1,10 @@
+//! The control port over real sockets, before an in-memory gateway.
+
+mod calls;
+mod docs;
+mod fake;
+mod hostile;
+mod import;
+mod revocations;
+mod roles;
+mod wire;
