@@ -4,6 +4,7 @@ pub mod access;
 pub mod body;
 pub mod clock;
 pub mod config;
+pub mod feed;
 pub mod observe;
 pub mod peer;
 pub mod revocation;
