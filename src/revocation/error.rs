@@ -26,9 +26,6 @@ pub enum RevocationError {
     /// An entry names another claim of the token.
     #[error("a claim of the token was revoked")]
     RevokedClaim,
-    /// The token carries nothing by which it could be revoked, on a route that checks.
-    #[error("the token can't be revoked")]
-    Unrevocable,
     /// The first checkpoint has not been applied yet.
     #[error("the revocation state is not loaded yet")]
     NotLoaded,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::{Name, Revocation};
@@ -23,15 +24,23 @@ pub struct Cursor(Arc<str>);
 pub struct Epoch(pub Uuid);
 
 /// All live entries up to a cursor.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Checkpoint {
     /// The store's memory.
     pub epoch: Epoch,
     /// Every live `revoke` record, one for each (issuer, claim, value), merged.
-    pub live: Vec<Revocation>,
+    pub live: Live,
     /// The last record that is contained in `live`.
     pub upto: Cursor,
 }
+
+/// A checkpoint's entries, a batch at a time: ten million of them are never in memory at once.
+#[derive(Debug)]
+pub struct Live(mpsc::Receiver<Result<Vec<Revocation>, FeedError>>);
+
+/// The store's end of [`Live`]. Dropping it without [`LiveSender::end`] breaks the checkpoint off.
+#[derive(Debug)]
+pub struct LiveSender(mpsc::Sender<Result<Vec<Revocation>, FeedError>>);
 
 /// What a feed has to tell.
 #[derive(Clone, Debug)]
@@ -48,7 +57,8 @@ pub enum FeedEvent {
         /// Where in the log.
         at: Cursor,
     },
-    /// Everything up to here has been told; sent at least once a second on a quiet feed.
+    /// Everything up to here has been told. Only this moves freshness. Sent at least once a second
+    /// while it is true, on a busy feed too.
     Heartbeat {
         /// The end of the log.
         at: Cursor,
@@ -92,7 +102,9 @@ pub enum FeedError {
     Refused(String),
 }
 
-/// The reading side. Subscribe first, then load: an event may be seen twice, never missed.
+/// The reading side. Subscribe first, then load: an event may be seen twice, never missed. A store
+/// that comes back with another epoch, or a log that no longer reaches back to the cursor, is
+/// [`FeedError::Truncated`].
 pub trait RevocationFeed: Send + 'static {
     /// Loads the checkpoint; `next` then continues from (at or before) its cursor.
     fn load(&mut self) -> impl Future<Output = Result<Checkpoint, FeedError>> + Send;
@@ -119,6 +131,62 @@ pub trait RevocationLog: Send + Sync + 'static {
 
     /// Forgets what has expired before `now`; how many entries went.
     fn compact(&self, now: UnixTime) -> impl Future<Output = Result<usize, FeedError>> + Send;
+}
+
+// === impl Live ===
+
+impl Live {
+    /// Both ends of a checkpoint that is read from elsewhere; a few batches wait in between.
+    pub fn channel() -> (LiveSender, Self) {
+        let (sender, receiver) = mpsc::channel(4);
+        (LiveSender(sender), Self(receiver))
+    }
+
+    /// The next batch; an empty one is the end. A store that stops half-way is an error, never the end.
+    pub async fn next(&mut self) -> Result<Vec<Revocation>, FeedError> {
+        match self.0.recv().await {
+            Some(batch) => batch,
+            None => Err(FeedError::Unreachable("the checkpoint broke off".into())),
+        }
+    }
+
+    /// Everything at once, for those who know that it is little.
+    pub async fn collect(mut self) -> Result<Vec<Revocation>, FeedError> {
+        let mut all = Vec::new();
+        loop {
+            let batch = self.next().await?;
+            if batch.is_empty() {
+                return Ok(all);
+            }
+            all.extend(batch);
+        }
+    }
+}
+
+impl From<Vec<Revocation>> for Live {
+    fn from(entries: Vec<Revocation>) -> Self {
+        let (sender, live) = Self::channel();
+        let batches = if entries.is_empty() { vec![vec![]] } else { vec![entries, vec![]] };
+        for batch in batches {
+            sender.0.try_send(Ok(batch)).expect("two batches fit into the channel");
+        }
+        live
+    }
+}
+
+// === impl LiveSender ===
+
+impl LiveSender {
+    /// Gives a batch; false when nobody wants it any more. Blocks: not for an async task.
+    pub fn blocking_send(&self, batch: Vec<Revocation>) -> bool {
+        batch.is_empty() || self.0.blocking_send(Ok(batch)).is_ok()
+    }
+
+    /// Says that this was all, or why it was not.
+    pub fn end(self, outcome: Result<(), FeedError>) {
+        // A receiver that is gone does not want to know.
+        drop(self.0.blocking_send(outcome.map(|()| Vec::new())));
+    }
 }
 
 // === impl Cursor ===

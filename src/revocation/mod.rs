@@ -5,13 +5,27 @@
 mod config;
 mod error;
 mod feed;
+mod fingerprint;
+pub mod follower;
+mod freshness;
+mod names;
 mod principal;
 mod record;
+mod request;
+mod set;
+pub mod wire;
 
 pub use config::{FeedConfig, RevocationConfig, WhenStale};
 pub use error::RevocationError;
 pub use feed::{
-    Checkpoint, Cursor, Epoch, FeedError, FeedEvent, Filter, Page, RevocationFeed, RevocationLog,
+    Checkpoint, Cursor, Epoch, FeedError, FeedEvent, Filter, Live, LiveSender, Page,
+    RevocationFeed, RevocationLog,
 };
-pub use principal::{Named, Principal};
+pub use freshness::Freshness;
+pub use principal::{Named, Principal, Revocations};
 pub use record::{Name, Op, Revocation};
+pub use request::{Draft, DraftError, Enforceable, IssuerScope};
+pub use set::{Applied, RevocationSet};
+
+#[cfg(test)]
+mod fixtures;

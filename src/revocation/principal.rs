@@ -1,21 +1,194 @@
 //! A verified token together with the fingerprints by which it can be revoked, and the proof that it was not.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use arc_swap::ArcSwap;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
 use smallvec::SmallVec;
 
-use crate::token::{Claims, Verified};
+use crate::clock::UnixTime;
+use crate::token::{ClaimPath, Claims, TokenTypes, Verified};
+
+use super::fingerprint::Fingerprint;
+use super::names::{BUILT_IN, Slot, canonical};
+use super::{Freshness, RevocationError, RevocationSet, WhenStale};
+
+/// What has been taken back, and whether we can know.
+#[derive(Debug)]
+pub struct Revocations {
+    set: RevocationSet,
+    freshness: Freshness,
+    max_staleness_millis: AtomicU64,
+    /// Configured claims beyond the built-in ones.
+    custom: ArcSwap<Vec<Custom>>,
+}
 
 /// A verified token and what an entry of the set would be called that revokes it.
 #[derive(Debug)]
 pub struct Named {
-    pub(super) verified: Verified,
-    pub(super) fingerprints: SmallVec<[(u8, [u8; 16]); 6]>,
+    verified: Verified,
+    /// Most specific first.
+    fingerprints: SmallVec<[Fingerprint; 8]>,
 }
 
 /// Verified and not revoked. Only this room makes one.
 #[derive(Clone, Debug)]
-pub struct Principal(pub(super) Arc<Named>);
+pub struct Principal(Arc<Named>);
+
+#[derive(Debug)]
+struct Custom {
+    name: Arc<str>,
+    path: ClaimPath,
+    slot: Slot,
+}
+
+/// Collects a token's fingerprints.
+struct Naming<'a> {
+    set: &'a RevocationSet,
+    issuer: &'a str,
+    fingerprints: SmallVec<[Fingerprint; 8]>,
+}
+
+// === impl Revocations ===
+
+impl Revocations {
+    /// Nothing loaded, nothing revoked. `claims` are those that can be revoked by beside the built-in ones.
+    pub fn new(claims: &[Arc<str>], max_staleness: Duration) -> Self {
+        let it = Self {
+            set: RevocationSet::new(),
+            freshness: Freshness::new(),
+            max_staleness_millis: AtomicU64::new(0),
+            custom: ArcSwap::default(),
+        };
+        it.reconfigure(claims, max_staleness);
+        it
+    }
+
+    /// Takes over a reloaded configuration. Tokens named before must be named again: whoever keeps
+    /// [`Named`] tokens ties them to the configuration's generation.
+    pub fn reconfigure(&self, claims: &[Arc<str>], max_staleness: Duration) {
+        let millis = u64::try_from(max_staleness.as_millis()).unwrap_or(u64::MAX);
+        self.max_staleness_millis.store(millis, Ordering::Release);
+        let custom = claims.iter().filter(|name| !BUILT_IN.contains(&canonical(name)));
+        let custom = custom.map(|name| Custom {
+            name: Arc::clone(name),
+            path: ClaimPath::from(&**name),
+            slot: self.set.slot(name),
+        });
+        self.custom.store(Arc::new(custom.collect()));
+    }
+
+    /// The set, for the follower and for whoever counts.
+    pub const fn set(&self) -> &RevocationSet {
+        &self.set
+    }
+
+    /// How well the set can be relied on.
+    pub const fn freshness(&self) -> &Freshness {
+        &self.freshness
+    }
+
+    /// How old the known state may be before `when_stale` decides.
+    pub fn max_staleness(&self) -> Duration {
+        Duration::from_millis(self.max_staleness_millis.load(Ordering::Acquire))
+    }
+
+    /// Whether the state is older than that; so is one that was never loaded.
+    pub fn is_stale(&self) -> bool {
+        self.freshness.staleness().is_none_or(|age| age > self.max_staleness())
+    }
+
+    /// Entries by claim: built-in and configured claims by their name, all the rest as `other`, so
+    /// that whoever publishes records does not make names here.
+    pub fn counts(&self) -> Vec<(Arc<str>, usize)> {
+        let custom = self.custom.load();
+        let mut rest = 0;
+        let mut counts = self.set.counts();
+        counts.retain(|(name, count)| {
+            let named = BUILT_IN.contains(&&**name) || custom.iter().any(|own| own.name == *name);
+            rest += if named { 0 } else { *count };
+            named
+        });
+        counts.push(("other".into(), rest));
+        counts
+    }
+
+    /// Works out, once for a token, what entries that revoke it would be called.
+    pub fn name(&self, verified: Verified) -> Named {
+        let issuer = Arc::clone(verified.scope());
+        let mut naming = Naming { set: &self.set, issuer: &issuer, fingerprints: SmallVec::new() };
+        let claims = verified.claims();
+        naming.claim(Slot::JTI, "jti", claims.member("jti"));
+        naming.value(Slot::TOKEN, "token", &URL_SAFE_NO_PAD.encode(verified.digest()));
+        naming.claim(Slot::SID, "sid", claims.member("sid"));
+        naming.claim(Slot::SUB, "sub", claims.member("sub"));
+        for custom in self.custom.load().iter() {
+            naming.claim(custom.slot, &custom.name, claims.at(&custom.path));
+        }
+        naming.claim(Slot::CLIENT, "client_id", claims.member("client_id"));
+        naming.claim(Slot::CLIENT, "client_id", claims.member("azp"));
+        if let Some(kid) = verified.key_id() {
+            naming.value(Slot::KID, "kid", kid);
+        }
+        naming.value(Slot::ISS, "iss", &issuer);
+        let fingerprints = naming.fingerprints;
+        Named { verified, fingerprints }
+    }
+
+    /// Lets the token through when its kind is not checked, or when it is and nothing revokes it.
+    /// Whatever can't be known is refused: not loaded, or stale where the route rejects then.
+    pub fn admit(
+        &self,
+        named: &Arc<Named>,
+        check: TokenTypes,
+        when_stale: WhenStale,
+        now: UnixTime,
+    ) -> Result<Principal, RevocationError> {
+        if !check.contains(named.verified.token_type()) {
+            return Ok(Principal(Arc::clone(named)));
+        }
+        if !self.freshness.is_loaded() {
+            return Err(RevocationError::NotLoaded);
+        }
+        // First: a 401 from an old state could be wrong, and clients throw refresh tokens away on it.
+        if when_stale == WhenStale::Reject && self.is_stale() {
+            return Err(RevocationError::Stale);
+        }
+        let issued_at = named.verified.claims().issued_at();
+        if let Some(slot) = self.set.revokes(&named.fingerprints, issued_at, now) {
+            return Err(slot.refusal());
+        }
+        Ok(Principal(Arc::clone(named)))
+    }
+}
+
+// === impl Naming ===
+
+impl Naming<'_> {
+    /// A list is named value by value; objects and null name nothing.
+    fn claim(&mut self, slot: Slot, claim: &str, value: Option<&Value>) {
+        match value {
+            Some(Value::Array(values)) => {
+                for value in values.iter().filter(|value| !value.is_array()) {
+                    self.claim(slot, claim, Some(value));
+                }
+            }
+            Some(Value::String(text)) => self.value(slot, claim, text),
+            Some(value @ (Value::Number(_) | Value::Bool(_))) => {
+                self.value(slot, claim, &value.to_string());
+            }
+            Some(Value::Null | Value::Object(_)) | None => {}
+        }
+    }
+
+    fn value(&mut self, slot: Slot, claim: &str, value: &str) {
+        self.fingerprints.push(self.set.fingerprint_of(slot, self.issuer, claim, value));
+    }
+}
 
 // === impl Named ===
 
@@ -39,3 +212,6 @@ impl Principal {
         &self.0.verified
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,8 @@ use uuid::Uuid;
 
 use crate::clock::UnixTime;
 
+use super::names::canonical;
+
 /// What a record does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -51,4 +53,33 @@ pub struct Revocation {
     /// Why.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<Arc<str>>,
+}
+
+// === impl Name ===
+
+impl Name {
+    /// The name under which an entry is kept: `azp` and `client_id` are one claim.
+    pub fn canonical(self) -> Self {
+        match canonical(&self.claim) {
+            same if *same == *self.claim => self,
+            other => Self { claim: other.into(), ..self },
+        }
+    }
+}
+
+// === impl Revocation ===
+
+impl Revocation {
+    /// What one entry says after this one and then a later `revoke` of the same name: the later
+    /// expiry; no cut-off beats a cut-off, else the later one. What was dead by then does not count.
+    pub fn followed_by(&self, later: Self) -> Self {
+        if self.expires_at < later.at {
+            return later;
+        }
+        let issued_before = match (self.issued_before, later.issued_before) {
+            (Some(one), Some(other)) => Some(one.max(other)),
+            _ => None,
+        };
+        Self { issued_before, expires_at: self.expires_at.max(later.expires_at), ..later }
+    }
 }

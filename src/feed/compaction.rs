@@ -1,0 +1,26 @@
+//! Keeps a store from growing for ever.
+
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::clock::Clock;
+use crate::revocation::RevocationLog;
+use crate::shutdown::Drain;
+
+/// Forgets what has expired, once every `period`, until told to stop.
+pub async fn run(log: impl RevocationLog, clock: &dyn Clock, period: Duration, mut drain: Drain) {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = drain.begun() => return,
+            _ = ticks.tick() => {}
+        }
+        match log.compact(clock.now()).await {
+            Ok(0) => {}
+            Ok(entries) => tracing::info!(entries, "forgot expired revocations"),
+            Err(error) => tracing::warn!(%error, "expired revocations could not be forgotten"),
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! The one writer: its own thread, since a commit waits for the disk; one transaction for all that waits.
+
+use std::io::{self, ErrorKind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use redb::{Database, Error};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+
+use crate::clock::UnixTime;
+use crate::revocation::{Cursor, FeedError, Name, Revocation};
+
+use super::disk::DiskHealth;
+use super::shared::Shared;
+use super::{codec, open};
+
+mod transaction;
+
+/// The way to the writer; cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Queue {
+    jobs: Sender<Message>,
+    /// Callers wait for room, so that a slow disk does not fill the memory.
+    room: Arc<Semaphore>,
+}
+
+/// The thread's state.
+#[derive(Debug)]
+pub(super) struct Writer {
+    path: PathBuf,
+    disk: Arc<DiskHealth>,
+    shared: Arc<Shared>,
+    /// The sequence of the last committed record, for the readers.
+    publish: watch::Sender<u64>,
+}
+
+/// What is asked of the writer.
+#[derive(Debug)]
+enum Job {
+    /// Make these durable, all or none.
+    Append(Vec<Revocation>, Answer<Cursor>),
+    /// Remove those of these entries that have expired before the time, and the log's old end.
+    Forget(Vec<Name>, UnixTime, Answer<usize>),
+}
+
+#[derive(Debug)]
+enum Message {
+    Job(Job, OwnedSemaphorePermit),
+    Close,
+}
+
+type Answer<T> = oneshot::Sender<Result<T, FeedError>>;
+
+const WAITING: usize = 1024;
+/// Records in one transaction, more or less; bounds how long the first of them waits.
+const GROUP: usize = 8192;
+/// With nothing to do for so long, the second commit slot is brought up to date.
+const SETTLE_AFTER: Duration = Duration::from_millis(200);
+const REOPEN_EVERY: Duration = Duration::from_secs(1);
+
+// === impl Queue ===
+
+impl Queue {
+    pub(super) async fn append(&self, records: Vec<Revocation>) -> Result<Cursor, FeedError> {
+        self.ask(|answer| Job::Append(records, answer)).await
+    }
+
+    pub(super) async fn forget(&self, names: Vec<Name>, now: UnixTime) -> Result<usize, FeedError> {
+        self.ask(|answer| Job::Forget(names, now, answer)).await
+    }
+
+    /// Ends the writer after what was asked before.
+    pub(super) fn close(&self) {
+        // Gone already is closed too.
+        drop(self.jobs.send(Message::Close));
+    }
+
+    async fn ask<T>(&self, job: impl FnOnce(Answer<T>) -> Job) -> Result<T, FeedError> {
+        let closed = || FeedError::Refused("the store is closed".to_owned());
+        let room = Arc::clone(&self.room).acquire_owned().await.map_err(|_| closed())?;
+        let (answer, answered) = oneshot::channel();
+        self.jobs.send(Message::Job(job(answer), room)).map_err(|_| closed())?;
+        // The writer answers every job; one that died could not, and nothing is known of the record.
+        answered.await.map_err(|_| closed())?
+    }
+}
+
+// === impl Writer ===
+
+impl Writer {
+    pub(super) fn new(
+        path: PathBuf,
+        disk: Arc<DiskHealth>,
+        shared: Arc<Shared>,
+        publish: watch::Sender<u64>,
+    ) -> Self {
+        Self { path, disk, shared, publish }
+    }
+
+    pub(super) fn start(self) -> Result<(Queue, JoinHandle<()>), FeedError> {
+        let (jobs, queue) = mpsc::channel();
+        let shared = Arc::clone(&self.shared);
+        let work = move || {
+            if catch_unwind(AssertUnwindSafe(|| self.run(&queue))).is_err() {
+                shared.fence("its writer failed".to_owned());
+            }
+            shared.replace(None);
+        };
+        let thread = thread::Builder::new().name("revocation-log".to_owned()).spawn(work);
+        let thread = thread.map_err(|error| FeedError::Refused(error.to_string()))?;
+        Ok((Queue { jobs, room: Arc::new(Semaphore::new(WAITING)) }, thread))
+    }
+
+    /// Until it is told to close, or everyone is gone.
+    fn run(&self, queue: &Receiver<Message>) {
+        let mut settled = true;
+        loop {
+            let first = match self.next(queue, settled) {
+                Ok(Message::Job(job, _room)) => job,
+                Ok(Message::Close) | Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.idle(settled);
+                    settled = true;
+                    continue;
+                }
+            };
+            let (group, closing) = gather(first, queue);
+            self.commit(group);
+            settled = false;
+            if closing {
+                break;
+            }
+        }
+        self.idle(settled);
+    }
+
+    fn next(&self, queue: &Receiver<Message>, settled: bool) -> Result<Message, RecvTimeoutError> {
+        let open = self.shared.database().is_ok() || self.shared.check().is_err();
+        match (open, settled) {
+            (true, true) => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            (true, false) => queue.recv_timeout(SETTLE_AFTER),
+            (false, _) => queue.recv_timeout(REOPEN_EVERY),
+        }
+    }
+
+    /// Nothing waits: brings the second commit slot up to date, or a closed file back.
+    fn idle(&self, settled: bool) {
+        let Ok(database) = self.open() else { return };
+        if !settled && let Err(error) = transaction::settle(&database) {
+            drop(self.failed(database, &error));
+        }
+    }
+
+    fn commit(&self, group: Vec<Job>) {
+        let database = match self.open() {
+            Ok(database) => database,
+            Err(error) => return refuse(group, &error),
+        };
+        let head = *self.publish.borrow();
+        match transaction::commit(&database, head, &group) {
+            Ok(done) => {
+                // Readers first: whoever gets the answer can rely on its being on its way to them.
+                self.publish.send_replace(done.head);
+                answer(group, done);
+            }
+            Err(error) => {
+                let error = self.failed(database, &error);
+                refuse(group, &error);
+            }
+        }
+    }
+
+    /// The file; opened again when a full disk had closed it.
+    fn open(&self) -> Result<Arc<Database>, FeedError> {
+        let error = match self.shared.database() {
+            Ok(database) => return Ok(database),
+            Err(error @ FeedError::Unreachable(_)) => error,
+            Err(error) => return Err(error),
+        };
+        let opened = match open::reopen(&self.path, &self.disk) {
+            Ok(opened) if opened.epoch == self.shared.epoch() => opened,
+            Ok(_) => {
+                self.shared.fence("its file was exchanged".to_owned());
+                return Err(error);
+            }
+            Err(error) => {
+                self.fence_after_failed_sync(&error);
+                return Err(error);
+            }
+        };
+        self.shared.replace(Some(opened.database));
+        // A commit that failed half-way may be durable after all; then it holds for everyone.
+        self.publish.send_if_modified(|head| std::mem::replace(head, opened.head) != opened.head);
+        self.shared.database()
+    }
+
+    /// After a failed commit: a full disk is tried again, all else is the end.
+    fn failed(&self, database: Arc<Database>, error: &Error) -> FeedError {
+        drop(database);
+        if is_full(error) && !self.disk.sync_failed() {
+            // redb latches I/O errors: only a file opened again, and checked, can be written.
+            self.shared.replace(None);
+            return FeedError::Refused("the disk is full".to_owned());
+        }
+        self.shared.fence(error.to_string());
+        FeedError::Refused(error.to_string())
+    }
+
+    fn fence_after_failed_sync(&self, error: &FeedError) {
+        if self.disk.sync_failed() {
+            self.shared.fence(error.to_string());
+        }
+    }
+}
+
+/// Everything that waits already, up to a bound; and whether the store is to be closed then.
+fn gather(first: Job, queue: &Receiver<Message>) -> (Vec<Job>, bool) {
+    let mut records = first.len();
+    let mut group = vec![first];
+    while records < GROUP {
+        match queue.try_recv() {
+            Ok(Message::Job(job, _room)) => {
+                records += job.len();
+                group.push(job);
+            }
+            Ok(Message::Close) => return (group, true),
+            Err(_) => break,
+        }
+    }
+    (group, false)
+}
+
+fn answer(group: Vec<Job>, done: transaction::Done) {
+    for (job, outcome) in group.into_iter().zip(done.outcomes) {
+        // Who asked may be gone; the record stays.
+        match job {
+            Job::Append(_, answer) => drop(answer.send(Ok(codec::cursor(outcome)))),
+            Job::Forget(_, _, answer) => {
+                drop(answer.send(Ok(usize::try_from(outcome).unwrap_or(usize::MAX))));
+            }
+        }
+    }
+}
+
+fn refuse(group: Vec<Job>, error: &FeedError) {
+    for job in group {
+        let error = FeedError::Refused(error.to_string());
+        match job {
+            Job::Append(_, answer) => drop(answer.send(Err(error))),
+            Job::Forget(_, _, answer) => drop(answer.send(Err(error))),
+        }
+    }
+}
+
+fn is_full(error: &Error) -> bool {
+    let full = |error: &io::Error| {
+        matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+    };
+    matches!(error, Error::Io(error) if full(error))
+}
+
+// === impl Job ===
+
+impl Job {
+    fn len(&self) -> usize {
+        match self {
+            Self::Append(records, _) => records.len(),
+            Self::Forget(names, _, _) => names.len(),
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! The stores behind the revocation feed. Adapters never see each other.
+
+pub mod compaction;
+pub mod embedded;

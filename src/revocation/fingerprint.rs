@@ -1,0 +1,69 @@
+//! What an entry of the set is called in memory: sixteen bytes that nobody outside can predict.
+
+use std::hash::Hasher;
+
+use siphasher::sip128::{Hasher128, SipHasher24};
+use uuid::Uuid;
+
+use super::names::Slot;
+
+/// A slot and 120 bits of SipHash-2-4-128 over (issuer, claim, value). Bytes, not a `u128`: its
+/// alignment would cost eight bytes an entry.
+pub(super) type Fingerprint = [u8; 16];
+
+/// The process' own key: whoever chooses values can't choose collisions.
+#[derive(Debug)]
+pub(super) struct FingerprintKey(SipHasher24);
+
+// === impl FingerprintKey ===
+
+impl FingerprintKey {
+    /// A key that no other process has.
+    pub(super) fn random() -> Self {
+        // Two v4 UUIDs are 244 random bits; folding them leaves none of their fixed ones.
+        let ((a, b), (c, d)) = (Uuid::new_v4().as_u64_pair(), Uuid::new_v4().as_u64_pair());
+        Self(SipHasher24::new_with_keys(a ^ d.rotate_left(32), b ^ c.rotate_left(32)))
+    }
+
+    /// The name of an entry. Its first byte is the claim's slot, so that an entry knows what it counts for.
+    pub(super) fn of(&self, slot: Slot, issuer: &str, claim: &str, value: &str) -> Fingerprint {
+        let mut hasher = self.0;
+        // Each part after its length: ("ab", "c") and ("a", "bc") must differ.
+        for part in [issuer, claim, value] {
+            hasher.write(&(part.len() as u64).to_le_bytes());
+            hasher.write(part.as_bytes());
+        }
+        let mut fingerprint = hasher.finish128().as_bytes();
+        fingerprint[0] = slot.index();
+        fingerprint
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_can_not_flow_into_each_other() {
+        let key = FingerprintKey::random();
+        let names = [("a", "b", "c"), ("ab", "", "c"), ("a", "bc", ""), ("", "ab", "c")];
+        for (i, x) in names.iter().enumerate() {
+            for (j, y) in names.iter().enumerate() {
+                let same = key.of(Slot::JTI, x.0, x.1, x.2) == key.of(Slot::JTI, y.0, y.1, y.2);
+                assert_eq!(same, i == j, "{x:?} {y:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn two_processes_name_one_entry_differently() {
+        let (one, other) = (FingerprintKey::random(), FingerprintKey::random());
+        assert_ne!(one.of(Slot::JTI, "i", "jti", "x"), other.of(Slot::JTI, "i", "jti", "x"));
+    }
+
+    #[test]
+    fn the_first_byte_is_the_slot() {
+        let key = FingerprintKey::random();
+        assert_eq!(key.of(Slot::SUB, "i", "sub", "x")[0], Slot::SUB.index());
+    }
+}

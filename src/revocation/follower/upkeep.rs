@@ -1,0 +1,65 @@
+//! What happens beside the log: sweeping and counting.
+
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+use uuid::{NoContext, Timestamp};
+
+use crate::revocation::Revocation;
+
+use super::Applier;
+
+const COUNT_EVERY: Duration = Duration::from_secs(1);
+const SWEEP_EVERY: u32 = 5;
+
+// === impl Applier ===
+
+impl Applier {
+    /// Never ends.
+    pub(super) async fn upkeep(&self) {
+        let mut ticks = interval(COUNT_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut count = 0_u32;
+        loop {
+            ticks.tick().await;
+            self.count();
+            count = count.wrapping_add(1);
+            if count.is_multiple_of(SWEEP_EVERY) {
+                self.sweep().await;
+            }
+        }
+    }
+
+    /// One pass, shard by shard; records are applied in between.
+    async fn sweep(&self) {
+        let set = self.revocations.set();
+        let now = self.clock.now();
+        for part in 0..set.parts() {
+            let swept = set.sweep_part(part, now);
+            self.metrics.revocation_swept.inc_by(swept as u64);
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn count(&self) {
+        let staleness = self.revocations.freshness().staleness();
+        let seconds = staleness.map_or(f64::INFINITY, |age| age.as_secs_f64());
+        self.metrics.revocation_staleness.set(seconds);
+        for (claim, entries) in self.revocations.counts() {
+            let labels = vec![("claim", claim.as_ref().to_owned())];
+            let entries = i64::try_from(entries).unwrap_or(i64::MAX);
+            self.metrics.revocation_entries.get_or_create(&labels).set(entries);
+        }
+    }
+}
+
+/// Seconds since the record was made, by the milliseconds of its UUIDv7; an id of another kind, or
+/// of a clock that is ahead, says zero.
+pub(super) fn age(record: &Revocation) -> f64 {
+    let seconds = |stamp: Timestamp| {
+        let (seconds, nanos) = stamp.to_unix();
+        Duration::new(seconds, nanos)
+    };
+    let Some(made) = record.id.get_timestamp() else { return 0.0 };
+    seconds(Timestamp::now(NoContext)).saturating_sub(seconds(made)).as_secs_f64()
+}

@@ -1,0 +1,89 @@
+//! How long ago this node last knew that it had applied everything.
+//!
+//! On the monotonic clock: a stepped wall clock changes nothing here (security.md C13).
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// One atomic: when everything known had been applied. Written by the follower, read on every request.
+#[derive(Debug)]
+pub struct Freshness {
+    origin: Instant,
+    /// Milliseconds after the origin, plus one; zero before the first checkpoint.
+    confirmed: AtomicU64,
+}
+
+// === impl Freshness ===
+
+impl Freshness {
+    /// Nothing loaded yet.
+    pub fn new() -> Self {
+        Self { origin: Instant::now(), confirmed: AtomicU64::new(0) }
+    }
+
+    /// Says that at this moment everything known had been applied. The first word also means: loaded.
+    pub fn confirm(&self, at: Instant) {
+        self.confirmed.store(self.millis(at) + 1, Ordering::Release);
+    }
+
+    /// Whether a checkpoint was ever applied.
+    pub fn is_loaded(&self) -> bool {
+        self.confirmed.load(Ordering::Acquire) != 0
+    }
+
+    /// How long ago that was; `None` before the first checkpoint.
+    pub fn staleness(&self) -> Option<Duration> {
+        self.staleness_at(Instant::now())
+    }
+
+    /// The same, at a given moment.
+    pub fn staleness_at(&self, now: Instant) -> Option<Duration> {
+        let confirmed = self.confirmed.load(Ordering::Acquire).checked_sub(1)?;
+        Some(Duration::from_millis(self.millis(now).saturating_sub(confirmed)))
+    }
+
+    fn millis(&self, at: Instant) -> u64 {
+        let since = at.saturating_duration_since(self.origin).as_millis();
+        // 584 million years fit; the subtraction leaves room for the one.
+        u64::try_from(since).unwrap_or(u64::MAX - 1).min(u64::MAX - 1)
+    }
+}
+
+impl Default for Freshness {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_known_before_the_first_word() {
+        let freshness = Freshness::new();
+        assert!(!freshness.is_loaded());
+        assert_eq!(freshness.staleness(), None);
+    }
+
+    #[test]
+    fn staleness_counts_from_the_last_word() {
+        let freshness = Freshness::new();
+        let start = Instant::now();
+        freshness.confirm(start);
+        assert!(freshness.is_loaded());
+        let later = freshness.staleness_at(start + Duration::from_secs(11)).expect("loaded");
+        assert_eq!(later.as_secs(), 11);
+        freshness.confirm(start + Duration::from_secs(11));
+        let fresh = freshness.staleness_at(start + Duration::from_secs(11)).expect("loaded");
+        assert_eq!(fresh, Duration::ZERO);
+    }
+
+    #[test]
+    fn a_moment_before_the_word_is_not_negative() {
+        let freshness = Freshness::new();
+        let now = Instant::now();
+        freshness.confirm(now + Duration::from_secs(5));
+        assert_eq!(freshness.staleness_at(now), Some(Duration::ZERO));
+    }
+}

@@ -1,0 +1,121 @@
+//! The defaults of a request to revoke.
+
+use super::*;
+
+const NOW: UnixTime = UnixTime::from_secs(1_000_000);
+const DAY: u64 = 86_400;
+/// Leeway twice (ours at `exp`, the issuer's at `iat`) and the margin for clocks.
+const SLACK: u64 = 30 + 30 + 60;
+
+fn enforceable(issuers: &[&str]) -> Enforceable {
+    let issuers = issuers.iter().map(|scope| IssuerScope {
+        scope: (*scope).into(),
+        longest: Duration::from_secs(DAY),
+        leeway: Duration::from_secs(30),
+    });
+    Enforceable { issuers: issuers.collect(), claims: vec!["tenant".into()] }
+}
+
+fn draft(claim: &str) -> Draft {
+    Draft { claim: claim.into(), value: "x".into(), ..Draft::default() }
+}
+
+fn complete(draft: Draft) -> Revocation {
+    draft.complete(&enforceable(&["i"]), Some("ops".into()), NOW).expect("a record")
+}
+
+#[test]
+fn the_only_issuer_is_the_default_and_else_it_is_required() {
+    assert_eq!(&*complete(draft("jti")).name.issuer, "i");
+    for (issuers, asked, field) in
+        [(&[][..], None, "issuer"), (&["a", "b"], None, "issuer"), (&["a"], Some("b"), "issuer")]
+    {
+        let draft = Draft { issuer: asked.map(Into::into), ..draft("jti") };
+        let error = draft.complete(&enforceable(issuers), None, NOW).expect_err("no issuer");
+        assert_eq!(error.field(), Some(field));
+    }
+}
+
+#[test]
+fn a_claim_that_is_not_checked_is_refused() {
+    for claim in ["jti", "token", "sub", "sid", "client_id", "azp", "iss", "kid", "tenant"] {
+        complete(draft(claim));
+    }
+    for claim in ["email", "", "JTI"] {
+        let error = draft(claim).complete(&enforceable(&["i"]), None, NOW).expect_err("no claim");
+        assert_eq!(error.field(), Some("claim"));
+    }
+    assert_eq!(&*complete(draft("azp")).name.claim, "client_id");
+}
+
+#[test]
+fn values_that_can_not_be_kept_are_refused_with_their_field() {
+    for (value, reason, field) in [
+        ("a\0".to_owned(), "", "value"),
+        ("v".repeat(5000), "", "value"),
+        ("x".into(), "\0", "reason"),
+    ] {
+        let draft = Draft { value: value.into(), reason: Some(reason.into()), ..draft("jti") };
+        let error = draft.complete(&enforceable(&["i"]), None, NOW).expect_err("not kept");
+        assert_eq!(error.field(), Some(field));
+    }
+}
+
+#[test]
+fn subjects_clients_and_issuers_are_cut_off_now_so_that_a_new_login_works() {
+    for (claim, want) in [
+        ("sub", Some(NOW)),
+        ("client_id", Some(NOW)),
+        ("azp", Some(NOW)),
+        ("iss", Some(NOW)),
+        ("jti", None),
+        ("sid", None),
+        ("token", None),
+        ("kid", None),
+        ("tenant", None),
+    ] {
+        assert_eq!(complete(draft(claim)).issued_before, want, "{claim}");
+    }
+    let given = Draft { issued_before: Some(UnixTime::from_secs(5)), ..draft("jti") };
+    assert_eq!(complete(given).issued_before, Some(UnixTime::from_secs(5)));
+}
+
+#[test]
+fn an_entry_outlives_the_last_token_that_it_can_name() {
+    let now = NOW.as_secs();
+    let table = [
+        // claim, given expires_at, given issued_before, want
+        ("jti", None, None, now + DAY + SLACK),
+        ("jti", Some(now + 100), None, now + 100 + 90),
+        ("token", Some(now + 100), None, now + 100 + 90),
+        ("jti", Some(now), None, now + DAY + SLACK),
+        ("jti", Some(5), None, now + DAY + SLACK),
+        ("jti", Some(now + 2 * DAY), None, now + 2 * DAY + 90),
+        ("sub", None, None, now + DAY + SLACK),
+        ("sub", Some(now + 100), None, now + DAY + SLACK),
+        ("sub", Some(now + 2 * DAY), None, now + 2 * DAY + 90),
+        ("sub", None, Some(now + DAY), now + 2 * DAY + SLACK),
+        ("sub", None, Some(5), now + DAY + SLACK),
+        ("sid", Some(5), None, now + DAY + SLACK),
+        ("jti", Some(u64::MAX), None, u64::MAX),
+    ];
+    for (claim, expires_at, issued_before, want) in table {
+        let draft = Draft {
+            expires_at: expires_at.map(UnixTime::from_secs),
+            issued_before: issued_before.map(UnixTime::from_secs),
+            ..draft(claim)
+        };
+        let record = complete(draft);
+        assert_eq!(record.expires_at.as_secs(), want, "{claim} {expires_at:?} {issued_before:?}");
+    }
+}
+
+#[test]
+fn a_reinstatement_names_the_same_entry() {
+    let revoked = complete(draft("azp"));
+    let given_back = draft("client_id").complete_reinstate(&enforceable(&["i"]), None, NOW);
+    let given_back = given_back.expect("a record");
+    assert_eq!((given_back.op, given_back.issued_before), (Op::Reinstate, None));
+    assert_eq!(given_back.name, revoked.name);
+    assert_ne!(given_back.id, revoked.id);
+}

@@ -1,0 +1,123 @@
+//! The wire format: what goes out comes back, and nothing that comes in breaks it.
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::revocation::fixtures::revoke;
+
+fn good() -> serde_json::Value {
+    json!({
+        "v": 1, "id": "0197a5b0-0000-7000-8000-000000000000", "op": "revoke", "issuer": "i",
+        "claim": "jti", "value": "x", "expires_at": 9, "at": 1,
+    })
+}
+
+#[test]
+fn the_form_is_the_documented_one() {
+    let mut record = revoke("sub", "u", Some(5), 9);
+    record.id = Uuid::nil();
+    record.reason = Some("left".into());
+    let text = String::from_utf8(encode(&record)).expect("JSON is UTF-8");
+    assert_eq!(
+        text,
+        r#"{"v":1,"id":"00000000-0000-0000-0000-000000000000","op":"revoke","issuer":"i","claim":"sub","value":"u","issued_before":5,"expires_at":9,"at":0,"actor":"ops","reason":"left"}"#
+    );
+}
+
+#[test]
+fn unknown_members_are_ignored_and_azp_is_the_client() {
+    let mut text = good();
+    text["later"] = json!({"deep": [1, 2, {"x": null}]});
+    text["claim"] = json!("azp");
+    let record = decode(text.to_string().as_bytes()).expect("a record");
+    assert_eq!(&*record.name.claim, "client_id");
+}
+
+#[test]
+fn what_is_not_a_record_is_refused() {
+    let with = |member: &str, value: serde_json::Value| {
+        let mut text = good();
+        text[member] = value;
+        text.to_string()
+    };
+    let table = [
+        (String::new(), "malformed"),
+        ("[]".into(), "malformed"),
+        ("{}".into(), "malformed"),
+        (good().to_string().replace('}', ""), "malformed"),
+        (good().to_string().replace("\"v\":1", "\"v\":1,\"v\":1"), "malformed"),
+        (good().to_string().replace("\"at\":1", "\"at\":1,\"at\":2"), "malformed"),
+        (with("v", json!(2)), "version 2"),
+        (with("v", json!("1")), "malformed"),
+        (with("op", json!("register")), "malformed"),
+        (with("id", json!("x")), "malformed"),
+        (with("value", json!(7)), "malformed"),
+        (with("value", json!(null)), "malformed"),
+        (with("expires_at", json!(-1)), "malformed"),
+        (with("expires_at", json!(1.5)), "malformed"),
+        (with("expires_at", json!(null)), "malformed"),
+        (with("value", json!("v".repeat(MAX_VALUE + 1))), "`value` is too long"),
+        (with("issuer", json!("v".repeat(MAX_ISSUER + 1))), "`issuer` is too long"),
+        (with("claim", json!("v".repeat(MAX_CLAIM + 1))), "`claim` is too long"),
+        (with("reason", json!("v".repeat(MAX_REASON + 1))), "`reason` is too long"),
+        (with("actor", json!("v".repeat(MAX_ACTOR + 1))), "`actor` is too long"),
+        (with("value", json!("a\0b")), "`value` holds"),
+        (with("claim", json!("a\nb")), "`claim` holds"),
+        (with("claim", json!("")), "`claim` is empty"),
+        (with("issuer", json!("")), "`issuer` is empty"),
+        (with("later", json!("x".repeat(MAX_RECORD))), "longer than"),
+        ("[".repeat(MAX_RECORD), "malformed"),
+    ];
+    for (text, want) in table {
+        let error = decode(text.as_bytes()).expect_err("not a record").to_string();
+        assert!(error.contains(want), "{error} for {}", &text[..text.len().min(80)]);
+    }
+}
+
+#[test]
+fn a_record_that_would_not_come_back_is_refused_before_it_goes_out() {
+    let mut record = revoke("jti", &"\u{1}".repeat(MAX_VALUE), None, 9);
+    assert!(matches!(check(&record), Err(WireError::TooLong)));
+    record.name.value = "v".repeat(MAX_VALUE).into();
+    assert!(check(&record).is_ok());
+}
+
+proptest! {
+    #[test]
+    fn what_goes_out_comes_back(
+        reinstate in any::<bool>(), id in any::<u128>(), issuer in "[^\\x00]{1,40}",
+        claim in "[a-z_.:/]{1,40}", value in "[^\\x00]{0,200}",
+        cutoff in proptest::option::of(any::<u64>()), expires in any::<u64>(), at in any::<u64>(),
+        reason in proptest::option::of("[^\\x00]{0,80}"),
+    ) {
+        prop_assume!(claim != "azp");
+        let record = Revocation {
+            id: Uuid::from_u128(id),
+            op: if reinstate { Op::Reinstate } else { Op::Revoke },
+            name: Name { issuer: issuer.into(), claim: claim.into(), value: value.into() },
+            issued_before: cutoff.map(UnixTime::from_secs),
+            expires_at: UnixTime::from_secs(expires),
+            at: UnixTime::from_secs(at),
+            actor: reason.as_deref().map(Into::into),
+            reason: reason.as_deref().map(Into::into),
+        };
+        prop_assert!(check(&record).is_ok());
+        prop_assert_eq!(decode(&encode(&record)).expect("a record"), record);
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        prop_assert!(decode(&bytes).is_err());
+    }
+
+    #[test]
+    fn a_record_with_one_byte_changed_does_not_make_it_panic(at in 0..150_usize, byte in any::<u8>()) {
+        let mut bytes = good().to_string().into_bytes();
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        if let Ok(record) = decode(&bytes) {
+            prop_assert!(check(&record).is_ok());
+        }
+    }
+}
