@@ -20,13 +20,15 @@ use tokio::runtime::Runtime;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{AccessLog as AccessLogConfig, Config};
 use crate::control::{BindError, BoundAddress, BoundControl, Control};
-use crate::feed::{EmbeddedStore, compaction};
+use crate::feed::compaction;
+use crate::feed::embedded::{EmbeddedFeed, EmbeddedStore};
 use crate::forward::Forwarder;
 use crate::gateway::Gateway;
 use crate::listen::{BoundListener, ListenError, Listener};
 use crate::observe::access_log::{AccessLog, Destination, Writer};
 use crate::observe::metrics::Metrics;
-use crate::revocation::{AppliedCursor, FeedConfig, FeedError, Follower, Revocations};
+use crate::revocation::follower::Follower;
+use crate::revocation::{FeedConfig, FeedError, Revocations};
 use crate::shutdown::{Drain, Shutdown};
 use crate::snapshot::{Snapshot, SnapshotError};
 
@@ -44,7 +46,7 @@ pub struct BoundApp {
     listener: BoundListener,
     control: BoundControl,
     store: EmbeddedStore,
-    follower: Follower<crate::feed::EmbeddedFeed>,
+    follower: Follower<EmbeddedFeed>,
     house: Arc<House>,
     writer: Writer,
     background: Runtime,
@@ -111,7 +113,15 @@ impl App {
         let gateway = Gateway::new(snapshot, revocations, clock, Arc::clone(&metrics), log);
         let tasks = Tasks::new(background.handle().clone());
         let house = House::new(Arc::new(gateway), store.log(), applied, origin, tasks);
-        Ok(BoundApp { listener, control, store, follower, house: Arc::new(house), writer, background })
+        Ok(BoundApp {
+            listener,
+            control,
+            store,
+            follower,
+            house: Arc::new(house),
+            writer,
+            background,
+        })
     }
 }
 
@@ -158,7 +168,8 @@ impl BoundApp {
         if let Some(reloader) = listener.tls_reloader() {
             background.spawn(reloader.run(ending.clone()));
         }
-        let control = control.spawn(Arc::clone(&house), ending.clone()).map_err(AppError::Thread)?;
+        let control =
+            control.spawn(Arc::clone(&house), ending.clone()).map_err(AppError::Thread)?;
         let serving = serve(listener, &house, &drain);
         let served = serving.map(|serving| background.block_on(serving.finished()));
         end.begin();
@@ -181,7 +192,7 @@ fn serve(
     let metrics = Arc::clone(house.metrics_shared());
     let worker = move |_number| {
         let gateway = Arc::clone(&gateway);
-        let forwarder = Rc::new(Forwarder::new(Arc::clone(gateway.metrics())));
+        let forwarder = Rc::new(Forwarder::new());
         move |request, peer| {
             let (gateway, forwarder) = (Arc::clone(&gateway), Rc::clone(&forwarder));
             async move { gateway.handle(&forwarder, request, peer).await }

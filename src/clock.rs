@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub struct UnixTime(u64);
 
 /// Where the time comes from; a test gives its own.
-pub trait Clock: Send + Sync + 'static {
+pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The wall clock's reading.
     fn now(&self) -> UnixTime;
 }

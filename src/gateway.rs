@@ -87,6 +87,21 @@ impl Gateway {
         self.snapshot.store(snapshot);
     }
 
+    /// The clock that decides.
+    pub const fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// The counters.
+    pub const fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// The access log.
+    pub const fn log(&self) -> &AccessLog {
+        &self.log
+    }
+
     /// What has been taken back.
     pub const fn revocations(&self) -> &Arc<Revocations> {
         &self.revocations
@@ -122,13 +137,14 @@ impl Gateway {
         let exchange = Exchange {
             permit,
             upstream: &route.upstream,
-            rules: &route.forward,
+            forward: &route.forward,
+            token_from: route.access.rule().map_or(&[], |rule| &rule.token_from),
             request: Request::from_parts(head, body),
             peer: entry.peer(),
+            trusted: entry.is_trusted(),
             request_id: entry.request_id(),
-            trusted_proxies: &snapshot.trusted_proxies,
             identity: &snapshot.identity,
-            body_bytes: snapshot.limits.body_bytes,
+            limits: &snapshot.config.listener.limits,
         };
         let answer = forwarder.forward(exchange).await;
         answer.map_err(|error| Refused { route: None, token: None, rejection: error.into() })
@@ -142,15 +158,20 @@ impl Gateway {
         head: &mut Parts,
         now: UnixTime,
     ) -> Result<Admitted, Refused> {
-        let route = self.route(snapshot, head).map_err(|rejection| {
-            Refused { route: None, token: None, rejection }
+        let route = self.route(snapshot, head).map_err(|rejection| Refused {
+            route: None,
+            token: None,
+            rejection,
         })?;
         let mut token = None;
         match self.permit(snapshot, &route, head, now, &mut token) {
             Ok(permit) => Ok(Admitted { route, token, permit, shadowed: None }),
-            Err(rejection) if route.shadow && rejection.is_about_the_token() => {
-                Ok(Admitted { route, token, permit: Permit::anonymous(), shadowed: Some(rejection) })
-            }
+            Err(rejection) if route.shadow && rejection.is_about_the_token() => Ok(Admitted {
+                route,
+                token,
+                permit: Permit::anonymous(),
+                shadowed: Some(rejection),
+            }),
             Err(rejection) => Err(Refused { route: Some(route), token, rejection }),
         }
     }

@@ -8,10 +8,12 @@
 pub mod access;
 pub mod app;
 pub mod backoff;
-pub mod cli;
+pub mod body;
+//pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod deadline;
 pub mod demo;
 pub mod feed;
 pub mod forward;

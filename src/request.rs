@@ -152,6 +152,15 @@ pub fn authority(parts: &Parts) -> Result<&str, RequestError> {
     if valid_authority(named) { Ok(named) } else { Err(RequestError::BadAuthority) }
 }
 
+/// The host of an authority, without its port.
+pub fn host(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
+        // `[::1]` has colons of its own.
+        Some((host, port)) if !port.ends_with(']') => host,
+        _ => authority,
+    }
+}
+
 /// Removes fields whose names have odd characters, which servers read in different ways.
 /// Returns how many; one that reads like a reserved field is refused instead.
 pub fn drop_odd_names(

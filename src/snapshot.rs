@@ -9,14 +9,17 @@ use prometheus_client::metrics::histogram::Histogram;
 use thiserror::Error;
 
 use crate::access::Access;
-use crate::config::{Config, ErrorProfile, ForwardConfig, Limits, RouteConfig};
+use crate::config::{Config, ErrorProfile, ForwardConfig, RouteConfig, UpstreamConfig};
 use crate::forward::Upstream;
-use crate::observe::Metrics;
+use crate::observe::metrics::{Labels, Metrics};
 use crate::peer::TrustedProxies;
 use crate::request::{HeadLimits, IdentityNames};
 use crate::revocation::WhenStale;
 use crate::route::{RouteConflict, RouteTable};
-use crate::token::{KeysError, TrustedIssuer, Verifier};
+use crate::token::{IssuerConfig, KeysError, TrustedIssuer, Verifier};
+
+/// Groups of endpoints, by name.
+pub type Upstreams = HashMap<Arc<str>, Arc<Upstream>>;
 
 /// One configuration, running.
 #[derive(Debug)]
@@ -27,16 +30,16 @@ pub struct Snapshot {
     pub config: Arc<Config>,
     /// Which route takes a request.
     pub routes: RouteTable<Arc<Route>>,
-    /// Stands for the route of requests that have none.
-    pub unrouted: Arc<Route>,
+    /// Counts requests that no route takes.
+    pub unrouted: Arc<RouteCounters>,
     /// Checks tokens.
     pub verifier: Verifier,
     /// Groups of endpoints, by name.
-    pub upstreams: HashMap<Arc<str>, Arc<Upstream>>,
+    pub upstreams: Upstreams,
     /// Whose forwarding fields are believed.
     pub trusted_proxies: TrustedProxies,
     /// Header fields that any route sets from claims.
-    pub identity: IdentityNames,
+    pub identity: Arc<IdentityNames>,
     /// Bounds of a request.
     pub limits: HeadLimits,
 }
@@ -102,16 +105,94 @@ impl Snapshot {
         let headers = config.routes.iter().flat_map(|row| &row.forward.claims);
         Ok(Self {
             generation: previous.map_or(1, |previous| previous.generation + 1),
-            unrouted: Arc::new(Route::unrouted(metrics)),
+            unrouted: Arc::new(RouteCounters::new("".into(), metrics)),
             verifier: Verifier::new(issuers),
-            identity: IdentityNames::new(headers.map(|(_, header)| header)),
+            identity: Arc::new(IdentityNames::new(headers.map(|(_, header)| header))),
             trusted_proxies: config.listener.trusted_proxies.clone(),
-            limits: head_limits(&config.listener.limits),
+            limits: HeadLimits::from(&config.listener.limits),
             routes: table,
             upstreams,
             config,
         })
     }
+
+    /// Goes up with every change of the configuration or of any issuer's keys.
+    pub fn token_generation(&self) -> u64 {
+        let keys: u64 = self.verifier.issuers().iter().map(|issuer| issuer.generation()).sum();
+        (self.generation << 32) + keys
+    }
+}
+
+// === impl Route ===
+
+impl Route {
+    fn new(row: &RouteConfig, upstreams: &Upstreams, metrics: &Arc<Metrics>) -> Self {
+        // The configuration refuses a route to an upstream that is not there.
+        let upstream = upstreams.get(&row.upstream).expect("the configuration names an upstream");
+        Self {
+            name: Arc::clone(&row.name),
+            access: row.access.clone(),
+            when_stale: row.when_stale,
+            upstream: Arc::clone(upstream),
+            forward: row.forward.clone(),
+            errors: row.errors,
+            shadow: row.shadow,
+            counters: RouteCounters::new(Arc::clone(&row.name), metrics),
+        }
+    }
+}
+
+// === impl RouteCounters ===
+
+impl RouteCounters {
+    fn new(name: Arc<str>, metrics: &Arc<Metrics>) -> Self {
+        let route = vec![("route", name.to_string())];
+        let forwarded = outcome(&name, "forwarded", "");
+        Self {
+            forwarded: metrics.requests.get_or_create(&forwarded).clone(),
+            seconds: metrics.request_seconds.get_or_create(&route).clone(),
+            metrics: Arc::clone(metrics),
+            name,
+        }
+    }
+
+    /// The route's name; empty for requests without one.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Counts one request.
+    pub fn count(&self, word: &str, reason: &str, elapsed: Duration) {
+        self.seconds.observe(elapsed.as_secs_f64());
+        if word == "forwarded" && reason.is_empty() {
+            self.forwarded.inc();
+        } else {
+            self.metrics.requests.get_or_create(&outcome(&self.name, word, reason)).inc();
+        }
+    }
+}
+
+// === impl SnapshotError ===
+
+impl SnapshotError {
+    fn between(routes: &[Arc<Route>], conflict: &RouteConflict) -> Self {
+        let name = |place: usize| routes.get(place).map_or_else(|| "".into(), |it| it.name.clone());
+        Self::Conflict(name(conflict.first), name(conflict.second))
+    }
+}
+
+fn outcome(route: &str, outcome: &str, reason: &str) -> Labels {
+    let label = |name, value: &str| (name, value.to_owned());
+    vec![label("route", route), label("outcome", outcome), label("reason", reason)]
+}
+
+fn upstreams(config: &Config, metrics: &Metrics, previous: Option<&Snapshot>) -> Upstreams {
+    let build = |wanted: &UpstreamConfig| {
+        let before = previous.and_then(|previous| previous.upstreams.get(&wanted.name));
+        let upstream = Upstream::build(wanted, before.map(|it| &**it), metrics);
+        (Arc::clone(&wanted.name), Arc::new(upstream))
+    };
+    config.upstreams.iter().map(build).collect()
 }
 
 fn issuers(

@@ -42,7 +42,8 @@ fn every_code_is_documented_with_its_status_and_what_follows_from_it() {
 fn every_reason_is_documented_and_no_other() {
     let text = document("docs/errors.md");
     let table = text.split("## Outcomes").next().expect("the table");
-    let documented: BTreeSet<String> = rows(table).iter().flat_map(|row| quoted(&row[4]).collect::<Vec<_>>()).collect();
+    let documented: BTreeSet<String> =
+        rows(table).iter().flat_map(|row| quoted(&row[4]).collect::<Vec<_>>()).collect();
     let real: BTreeSet<String> = REASONS.iter().map(|reason| (*reason).to_owned()).collect();
     assert_eq!(documented, real);
 }
@@ -50,7 +51,9 @@ fn every_reason_is_documented_and_no_other() {
 #[test]
 fn every_metric_is_documented_and_no_other() {
     let exposed = Metrics::new().render();
-    let named = |line: &str| line.strip_prefix("# TYPE ").and_then(|rest| rest.split(' ').next()).map(str::to_owned);
+    let named = |line: &str| {
+        line.strip_prefix("# TYPE ").and_then(|rest| rest.split(' ').next()).map(str::to_owned)
+    };
     let real: BTreeSet<String> = exposed.lines().filter_map(named).collect();
     let documented: BTreeSet<String> = rows(&document("docs/metrics.md"))
         .iter()

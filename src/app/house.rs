@@ -9,12 +9,13 @@ use serde_json::Value;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::{Ask, AskError, Draft as Asked, Gatehouse, ReloadReport};
-use crate::feed::EmbeddedLog;
+use crate::feed::embedded::EmbeddedLog;
 use crate::gateway::Gateway;
 use crate::observe::metrics::Metrics;
+use crate::revocation::follower::AppliedCursor;
 use crate::revocation::{
-    AppliedCursor, Cursor, Draft, Enforceable, FeedError, Filter, IssuerScope, Name, Page,
-    Revocation, RevocationLog,
+    Cursor, Draft, Enforceable, FeedError, Filter, IssuerScope, Name, Page, Revocation,
+    RevocationLog,
 };
 use crate::shutdown::Drain;
 use crate::snapshot::Snapshot;
@@ -41,7 +42,7 @@ const APPLY_LIMIT: Duration = Duration::from_secs(5);
 // === impl House ===
 
 impl House {
-    pub(super) const fn new(
+    pub(super) fn new(
         gateway: Arc<Gateway>,
         log: EmbeddedLog,
         applied: AppliedCursor,
@@ -140,12 +141,13 @@ impl House {
     /// A posted token: by `jti` if it has one, else by its digest.
     fn draft_of_token(&self, token: &str, reason: Option<String>) -> Result<Draft, AskError> {
         let snapshot = self.gateway.snapshot();
-        let authentic = snapshot.verifier.authenticate(BearerToken::new(token)).map_err(|error| {
-            if error == TokenError::KeysUnavailable {
-                return AskError::NotReady;
-            }
-            AskError::Field { field: "token", problem: error.to_string() }
-        })?;
+        let authentic =
+            snapshot.verifier.authenticate(BearerToken::new(token)).map_err(|error| {
+                if error == TokenError::KeysUnavailable {
+                    return AskError::NotReady;
+                }
+                AskError::Field { field: "token", problem: error.to_string() }
+            })?;
         let claims = authentic.claims();
         let (claim, value) = match claims.token_id() {
             Some(id) if !id.is_empty() => ("jti", id.to_owned()),

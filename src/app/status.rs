@@ -1,8 +1,11 @@
 //! What the running gateway says of itself: readiness, status, and what a reload changes.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use crate::config::Config;
+use crate::forward::Endpoint;
 use crate::gateway::Gateway;
 
 use super::House;
@@ -35,7 +38,13 @@ pub(super) fn status(house: &House) -> Value {
         let keys = issuer.keys().map_or(0, |keys| keys.keys().len());
         json!({ "name": issuer.config().name, "keys": keys })
     });
-    let upstreams = snapshot.upstreams.values().map(|upstream| upstream.status());
+    let upstreams = snapshot.upstreams.values().map(|upstream| {
+        let endpoint = |endpoint: &Arc<Endpoint>| {
+            json!({ "uri": endpoint.uri().to_string(), "healthy": endpoint.is_healthy() })
+        };
+        let endpoints: Vec<Value> = upstream.endpoints().iter().map(endpoint).collect();
+        json!({ "name": upstream.name(), "endpoints": endpoints })
+    });
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "generation": snapshot.generation,

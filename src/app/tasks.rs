@@ -14,6 +14,9 @@ use crate::shutdown::Drain;
 use crate::snapshot::Snapshot;
 use crate::token::KeyRefresher;
 
+/// The health checks' place among the tasks: no issuer is at this address.
+const HEALTH: usize = 0;
+
 /// The running tasks, by the thing they look after.
 #[derive(Debug)]
 pub(super) struct Tasks {
@@ -51,15 +54,8 @@ impl Tasks {
             });
             kept.insert(key, task);
         }
-        for upstream in snapshot.upstreams.values() {
-            let key = Arc::as_ptr(upstream) as usize;
-            let task = running.remove(&key).unwrap_or_else(|| {
-                let checker =
-                    HealthChecker::run(Arc::clone(upstream), Arc::clone(metrics), drain.clone());
-                self.runtime.spawn(checker).abort_handle()
-            });
-            kept.insert(key, task);
-        }
+        let checker = HealthChecker::new(snapshot.upstreams.values().cloned().collect());
+        kept.insert(HEALTH, self.runtime.spawn(checker.run(drain.clone())).abort_handle());
         for (_, dropped) in running.drain() {
             dropped.abort();
         }

@@ -54,7 +54,8 @@ fn play(
 ) -> anyhow::Result<()> {
     let (stage, app) = runtime.block_on(set(folder, once))?;
     let (shutdown, drain) = Shutdown::new();
-    let running = std::thread::Builder::new().name("gateway".to_owned()).spawn(|| app.run(drain))?;
+    let running =
+        std::thread::Builder::new().name("gateway".to_owned()).spawn(|| app.run(drain))?;
     let told = runtime.block_on(async {
         story::until_ready(&stage).await?;
         if once {

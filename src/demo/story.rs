@@ -107,12 +107,7 @@ async fn revoke(stage: &Stage, body: serde_json::Value) -> anyhow::Result<Answer
 }
 
 /// Tells one step, and fails the demo when it did not go as the story has it.
-fn tell(
-    out: &mut dyn Write,
-    step: &str,
-    answer: &Answer,
-    want: StatusCode,
-) -> anyhow::Result<()> {
+fn tell(out: &mut dyn Write, step: &str, answer: &Answer, want: StatusCode) -> anyhow::Result<()> {
     let detail = &answer.body["code"];
     let detail = detail.as_str().unwrap_or(if answer.status.is_success() { "" } else { "?" });
     writeln!(out, "{step:<42} {} {detail}", answer.status.as_u16())?;

@@ -47,6 +47,11 @@ impl RequestId {
         Self(HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("-")))
     }
 
+    /// The id's text.
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or("-")
+    }
+
     /// As a header field's value.
     pub const fn as_header(&self) -> &HeaderValue {
         &self.0
@@ -61,7 +66,7 @@ impl Default for RequestId {
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.to_str().unwrap_or("-"))
+        f.write_str(self.as_str())
     }
 }
 

@@ -13,12 +13,13 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use crate::clock::UnixTime;
+use crate::config::ErrorProfile;
 use crate::forward::{BodyError, RequestId, ResponseBody};
 use crate::observe::access_log::{AccessLog, AccessRecord, cut};
 use crate::peer::Peer;
 use crate::reject::{self, Rejection};
 use crate::revocation::Named;
-use crate::snapshot::{Route, Snapshot};
+use crate::snapshot::{Route, RouteCounters, Snapshot};
 
 use super::{Admitted, Refused};
 
@@ -33,10 +34,11 @@ pub struct RecordedBody {
 #[derive(Debug)]
 pub(super) struct Entry {
     log: AccessLog,
-    unrouted: Arc<Route>,
+    unrouted: Arc<RouteCounters>,
     route: Option<Arc<Route>>,
     token: Option<Arc<Named>>,
     peer: Peer,
+    trusted: bool,
     request_id: RequestId,
     method: Method,
     host: Option<HeaderValue>,
@@ -67,6 +69,7 @@ impl Entry {
             route: None,
             token: None,
             peer,
+            trusted,
             request_id: RequestId::from_request(request.headers(), trusted),
             method: request.method().clone(),
             host: request.headers().get(HOST).cloned(),
@@ -91,6 +94,11 @@ impl Entry {
         self.peer
     }
 
+    /// Whether the peer is a trusted proxy.
+    pub(super) const fn is_trusted(&self) -> bool {
+        self.trusted
+    }
+
     pub(super) const fn request_id(&self) -> &RequestId {
         &self.request_id
     }
@@ -102,10 +110,7 @@ impl Entry {
     }
 
     /// The upstream's answer, to be told when its body has ended.
-    pub(super) fn forwarded(
-        mut self,
-        response: Response<ResponseBody>,
-    ) -> Response<RecordedBody> {
+    pub(super) fn forwarded(mut self, response: Response<ResponseBody>) -> Response<RecordedBody> {
         self.outcome = if self.shadowed.is_some() { "shadowed" } else { "forwarded" };
         self.reason = self.shadowed.unwrap_or_default();
         self.answer(response)
@@ -117,11 +122,11 @@ impl Entry {
         self.reason = refused.rejection.reason();
         self.route = refused.route.or(self.route.take());
         self.token = refused.token.or(self.token.take());
-        let route = self.route.as_ref().unwrap_or(&self.unrouted);
+        let route = self.route.as_deref();
         let context = reject::Context {
-            realm: &route.name,
-            scopes: route.access.scopes(),
-            profile: route.errors,
+            realm: route.map_or("portcullis", |route| &*route.name),
+            scopes: route.map_or(&[], |route| route.access.scopes()),
+            profile: route.map_or(ErrorProfile::Rfc6750, |route| route.errors),
             request_id: self.request_id.as_str(),
         };
         let response = refused.rejection.into_response(context).map(ResponseBody::from);
@@ -134,11 +139,11 @@ impl Entry {
     }
 
     fn tell(&self) {
-        let route = self.route.as_ref().unwrap_or(&self.unrouted);
+        let counters = self.route.as_ref().map_or(&*self.unrouted, |route| &route.counters);
         let elapsed = self.started.elapsed();
-        route.counters.count(self.outcome, self.reason, elapsed);
+        counters.count(self.outcome, self.reason, elapsed);
         if self.log.is_on() {
-            self.log.write(&self.record(&route.name, elapsed.as_micros()));
+            self.log.write(&self.record(counters.name(), elapsed.as_micros()));
         }
     }
 

@@ -5,7 +5,7 @@ use http::HeaderValue;
 use super::Code;
 
 /// The challenge for a refusal; `None` where credentials would not help.
-pub fn challenge(code: Code, realm: &str, scopes: &[Box<str>]) -> Option<HeaderValue> {
+pub(super) fn challenge(code: Code, realm: &str, scopes: &[Box<str>]) -> Option<HeaderValue> {
     let error = match code {
         Code::TokenMissing => None,
         Code::BadCredentials => Some("invalid_request"),

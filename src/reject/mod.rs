@@ -228,7 +228,6 @@ const fn revocation_code(error: RevocationError) -> Code {
         | RevocationError::RevokedSession
         | RevocationError::RevokedSubject
         | RevocationError::RevokedToken => Code::TokenRevoked,
-        RevocationError::Unrevocable => Code::TokenInvalid,
         RevocationError::NotLoaded | RevocationError::Stale => Code::RevocationStale,
     }
 }
@@ -244,7 +243,6 @@ const fn revocation_reason(error: RevocationError) -> &'static str {
         RevocationError::RevokedSubject => "revoked_subject",
         RevocationError::RevokedToken => "revoked_token",
         RevocationError::Stale => "stale",
-        RevocationError::Unrevocable => "unrevocable",
     }
 }
 
@@ -272,6 +270,7 @@ const fn forward_code(error: ForwardError) -> Code {
         ForwardError::Timeout => Code::UpstreamTimeout,
         ForwardError::BodyTooLarge => Code::BodyTooLarge,
         ForwardError::BodyStalled => Code::RequestTimeout,
+        ForwardError::BodyBroken => Code::BadRequest,
     }
 }
 
@@ -283,17 +282,19 @@ const fn forward_reason(error: ForwardError) -> &'static str {
         ForwardError::Timeout => "timeout",
         ForwardError::BodyTooLarge => "body",
         ForwardError::BodyStalled => "body_stalled",
+        ForwardError::BodyBroken => "body_broken",
     }
 }
 
 /// Every reason there is, in the order of the alphabet; the vocabulary of log and metric.
-pub const REASONS: [&str; 49] = [
+pub const REASONS: [&str; 50] = [
     "algorithm",
     "audience",
     "authority",
     "bearer_malformed",
     "bearer_repeated",
     "body",
+    "body_broken",
     "body_stalled",
     "claim",
     "connect",

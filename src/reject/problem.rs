@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::Code;
 
 /// The media type.
-pub const MEDIA_TYPE: &str = "application/problem+json";
+pub(super) const MEDIA_TYPE: &str = "application/problem+json";
 
 #[derive(Serialize)]
 struct Problem<'a> {
@@ -19,7 +19,7 @@ struct Problem<'a> {
 }
 
 /// The body; `instance` is the request's id, which the operator's log has too.
-pub fn body(code: Code, instance: &str) -> Bytes {
+pub(super) fn body(code: Code, instance: &str) -> Bytes {
     let status = code.status();
     let problem = Problem {
         r#type: &format!("urn:portcullis:problem:{}", code.as_str()),

@@ -53,13 +53,14 @@ const ACCESS: [AccessError; 4] = [
     AccessError::InsufficientScope,
     AccessError::Denied,
 ];
-const FORWARD: [ForwardError; 6] = [
+const FORWARD: [ForwardError; 7] = [
     ForwardError::NoEndpoint,
     ForwardError::Connect,
     ForwardError::Protocol,
     ForwardError::Timeout,
     ForwardError::BodyTooLarge,
     ForwardError::BodyStalled,
+    ForwardError::BodyBroken,
 ];
 
 fn all() -> Vec<Rejection> {
@@ -83,7 +84,8 @@ fn answer(rejection: Rejection) -> (http::response::Parts, serde_json::Value) {
     let context = Context { realm: "orders", scopes: &scopes, profile, request_id: "id-1" };
     let (head, body) = rejection.into_response(context).into_parts();
     let body = body.collect();
-    let body = futures_util::FutureExt::now_or_never(body).expect("a fixed body").expect("no error");
+    let body =
+        futures_util::FutureExt::now_or_never(body).expect("a fixed body").expect("no error");
     (head, serde_json::from_slice(&body.to_bytes()).expect("JSON"))
 }
 

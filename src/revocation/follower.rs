@@ -21,6 +21,7 @@ mod upkeep;
 use pause::Pause;
 
 /// The one writer of the set.
+#[derive(Debug)]
 pub struct Follower<F> {
     feed: F,
     applier: Applier,
@@ -50,6 +51,7 @@ pub struct FeedStatus {
 pub struct AppliedCursor(watch::Receiver<FeedStatus>);
 
 /// The follower without its feed: what may change the set, and tells of it.
+#[derive(Debug)]
 struct Applier {
     revocations: Arc<Revocations>,
     metrics: Arc<Metrics>,

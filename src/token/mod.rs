@@ -34,4 +34,4 @@ pub use issuer::{
 pub use keys::{KeySet, KeysError, VerifyingKey};
 pub use refresh::KeyRefresher;
 pub use types::{TokenType, TokenTypes};
-pub use verify::{Verified, Verifier};
+pub use verify::{Authentic, Verified, Verifier};

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::clock::UnixTime;
 
@@ -18,6 +20,14 @@ pub struct Verifier {
     issuers: Vec<Arc<TrustedIssuer>>,
     by_iss: HashMap<Arc<str>, Arc<TrustedIssuer>, foldhash::fast::RandomState>,
     without_iss: Vec<Arc<TrustedIssuer>>,
+}
+
+/// A token that one of our issuers signed; nothing is said of whether it is good for anything.
+#[derive(Debug)]
+pub struct Authentic {
+    claims: Claims,
+    scope: Arc<str>,
+    digest: [u8; 32],
 }
 
 /// A token whose signature and claims were checked. Only the verifier makes one.
@@ -60,12 +70,7 @@ impl Verifier {
         let jws = Jws::split(token)?;
         let header = jws.header()?;
         let header = Header::parse(&header)?;
-        let claims = Claims::parse(&jws.payload()?)?;
-        let issuer = self.issuer_of(&claims, &header)?;
-        let key_id = with_key(issuer, &header, |key| {
-            key.verify(&jws)?;
-            Ok(key.id().cloned())
-        })?;
+        let (claims, issuer, key_id) = self.signed(&jws, &header)?;
         let (token_type, valid_until) = rules::check(issuer.config(), &header, &claims, now)?;
         Ok(Verified {
             claims,
@@ -76,6 +81,33 @@ impl Verifier {
             digest: signing_input_digest(&jws),
             valid_until,
         })
+    }
+
+    /// Whether one of our issuers signed the token, whatever it says: for whoever wants it revoked, an
+    /// expired one included.
+    pub fn authenticate(&self, token: BearerToken<'_>) -> Result<Authentic, TokenError> {
+        let jws = Jws::split(token)?;
+        let header = jws.header()?;
+        let (claims, issuer, _) = self.signed(&jws, &Header::parse(&header)?)?;
+        Ok(Authentic {
+            claims,
+            scope: Arc::clone(issuer.scope()),
+            digest: signing_input_digest(&jws),
+        })
+    }
+
+    fn signed(
+        &self,
+        jws: &Jws<'_>,
+        header: &Header<'_>,
+    ) -> Result<(Claims, &TrustedIssuer, Option<Arc<str>>), TokenError> {
+        let claims = Claims::parse(&jws.payload()?)?;
+        let issuer = self.issuer_of(&claims, header)?;
+        let key_id = with_key(issuer, header, |key| {
+            key.verify(jws)?;
+            Ok(key.id().cloned())
+        })?;
+        Ok((claims, issuer, key_id))
     }
 
     /// By the exact `iss` (RFC 8725 §3.8), or the one without `iss` that has the header's key.
@@ -96,6 +128,25 @@ impl Verifier {
             (Some(issuer), None) => Ok(issuer),
             _ => Err(TokenError::UnknownIssuer),
         }
+    }
+}
+
+// === impl Authentic ===
+
+impl Authentic {
+    /// The claims set.
+    pub const fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
+    /// What revocations of this issuer's tokens are scoped to.
+    pub const fn scope(&self) -> &Arc<str> {
+        &self.scope
+    }
+
+    /// SHA-256 of the JWS signing input in base64url: the value of the claim `token`.
+    pub fn digest_text(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.digest)
     }
 }
 
@@ -135,6 +186,11 @@ impl Verified {
     /// `exp` and leeway: from this second on the token is refused.
     pub const fn valid_until(&self) -> UnixTime {
         self.valid_until
+    }
+
+    /// Whether the token is still good at `now`; asked each time it is found in a cache.
+    pub fn is_current(&self, now: UnixTime) -> Result<(), TokenError> {
+        if now < self.valid_until { Ok(()) } else { Err(TokenError::Expired) }
     }
 
     /// A token as the verifier would have made it, for other rooms' unit tests.

@@ -150,7 +150,8 @@ impl Answer {
             assert!(ALLOWED.contains(&&**name), "a refusal has the field {name}");
         }
         let challenge = self.field("www-authenticate");
-        let challenged = matches!(status, 401) || matches!(code, "insufficient-scope" | "bad-credentials");
+        let challenged =
+            matches!(status, 401) || matches!(code, "insufficient-scope" | "bad-credentials");
         assert_eq!(challenge.is_some(), challenged, "{challenge:?}");
         self
     }
