@@ -89,9 +89,12 @@ token_from = [{ header = "X-Token" }]
 fn each_route_takes_the_kinds_it_names() {
     let gateway = TestGateway::start(ROUTES);
     let (access, refresh) = (gateway.issuer.good(), gateway.issuer.refresh());
-    for (path, with_access, with_refresh) in
-        [("/access", 200, 401), ("/refresh", 401, 200), ("/both", 200, 200), ("/optional", 200, 401)]
-    {
+    for (path, with_access, with_refresh) in [
+        ("/access", 200, 401),
+        ("/refresh", 401, 200),
+        ("/both", 200, 200),
+        ("/optional", 200, 401),
+    ] {
         assert_eq!(gateway.get(path).bearer(&access).send().status, with_access, "{path}");
         assert_eq!(gateway.get(path).bearer(&refresh).send().status, with_refresh, "{path}");
     }

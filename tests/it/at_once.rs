@@ -61,7 +61,11 @@ fn no_request_that_starts_after_the_acknowledgement_passes_on_any_worker() {
         }
         over.store(true, Ordering::SeqCst);
     });
-    assert_eq!(late.into_inner(), 0, "requests passed with a token whose revocation was acknowledged");
+    assert_eq!(
+        late.into_inner(),
+        0,
+        "requests passed with a token whose revocation was acknowledged"
+    );
     assert!(passed.into_inner() > 0, "no request passed before");
     assert!(refused.into_inner() > 0, "no request was refused after");
 }

@@ -52,8 +52,14 @@ impl Program {
         let mut lines = BufReader::new(child.stderr.take().expect("a pipe"));
         let (data, control) = loop {
             let mut line = String::new();
-            assert_ne!(lines.read_line(&mut line).expect("a line"), 0, "it ended before it listened");
-            if let (Some(data), Some(control)) = (address(&line, "data="), address(&line, "control=")) {
+            assert_ne!(
+                lines.read_line(&mut line).expect("a line"),
+                0,
+                "it ended before it listened"
+            );
+            if let (Some(data), Some(control)) =
+                (address(&line, "data="), address(&line, "control="))
+            {
                 break (data, control);
             }
         };
@@ -93,12 +99,18 @@ fn address(line: &str, name: &str) -> Option<SocketAddr> {
 }
 
 /// Revokes one token id after the other until the program is gone.
-fn revoke_until_killed(control: SocketAddr, round: usize, next: &AtomicUsize, model: &Mutex<Model>) {
+fn revoke_until_killed(
+    control: SocketAddr,
+    round: usize,
+    next: &AtomicUsize,
+    model: &Mutex<Model>,
+) {
     loop {
         let value = format!("r{round}-{}", next.fetch_add(1, Ordering::Relaxed));
         model.lock().expect("not poisoned").asked.insert(value.clone());
         let body = json!({ "claim": "jti", "value": value });
-        let answer = ask(control, "POST", "/v1/revocations").bearer(CREDENTIAL).json(&body).try_send();
+        let answer =
+            ask(control, "POST", "/v1/revocations").bearer(CREDENTIAL).json(&body).try_send();
         match answer {
             Ok(answer) if answer.status == 201 => {
                 model.lock().expect("not poisoned").acknowledged.insert(value);

@@ -105,7 +105,8 @@ token_types = ["access"]
 
 fn start(algorithm: &str, check: &str) -> (FlaskApp, Running, TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
-    let write = |name: &str, text: &[u8]| std::fs::write(folder.path().join(name), text).expect("written");
+    let write =
+        |name: &str, text: &[u8]| std::fs::write(folder.path().join(name), text).expect("written");
     write("control.secret", CREDENTIAL.as_bytes());
     write("flask.secret", SECRET.as_bytes());
     if algorithm == "RS256" {
@@ -137,7 +138,8 @@ fn log_in(gateway: &Running) -> (String, String) {
 
 fn revoke(gateway: &Running, token: &str) -> Value {
     let body = json!({ "token": token, "reason": "logged out" });
-    let answer = ask(gateway.control, "POST", "/v1/revocations").bearer(CREDENTIAL).json(&body).send();
+    let answer =
+        ask(gateway.control, "POST", "/v1/revocations").bearer(CREDENTIAL).json(&body).send();
     assert_eq!(answer.status, 201, "{}", answer.text());
     answer.json()
 }

@@ -1,3 +1,9 @@
 //! The integration tests: one binary, the real gateway on free ports, each module one topic.
 
+#![expect(unreachable_pub, reason = "a test binary has no interface")]
+
+mod access;
+mod at_once;
+mod crash;
+mod flask;
 mod support;
