@@ -41,10 +41,10 @@ struct Place {
 }
 
 /// Which part of a shown line is hidden.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Hidden<'a> {
+#[derive(Clone, Debug)]
+pub(super) enum Hidden {
     /// These bytes of the file.
-    Ranges(&'a [Range<usize>]),
+    Ranges(Vec<Range<usize>>),
     /// The whole line.
     Line,
 }
@@ -58,6 +58,15 @@ impl ConfigErrors {
         let left_off = errors.len().saturating_sub(KEPT);
         errors.truncate(KEPT);
         Self { origin, errors, left_off }
+    }
+
+    /// Finds line and column of each, and cuts out the line without what is hidden.
+    pub(super) fn located(mut self, text: &str, hidden: impl Fn(&ConfigError) -> Hidden) -> Self {
+        for error in &mut self.errors {
+            let hidden = hidden(error);
+            error.place = error.span.as_ref().map(|span| Place::new(text, span, &hidden));
+        }
+        self
     }
 
     /// A problem with the file as a whole.
@@ -107,11 +116,6 @@ impl ConfigError {
         Self { key, problem, help, span, place: None }
     }
 
-    /// Finds line and column and cuts the line out, once all that must be hidden is known.
-    pub(super) fn locate(&mut self, text: &str, hidden: Hidden<'_>) {
-        self.place = self.span.as_ref().map(|span| Place::new(text, span, hidden));
-    }
-
     /// Line and column, both from 1; `None` for the file as a whole.
     pub fn line_and_column(&self) -> Option<(usize, usize)> {
         self.place.as_ref().map(|place| (place.line, place.column))
@@ -143,13 +147,13 @@ impl fmt::Display for ConfigError {
 // === impl Place ===
 
 impl Place {
-    fn new(text: &str, span: &Range<usize>, hidden: Hidden<'_>) -> Self {
-        let start = text.floor_char_boundary(span.start);
+    fn new(text: &str, span: &Range<usize>, hidden: &Hidden) -> Self {
+        let start = floor_char(text, span.start);
         let from = text[..start].rfind('\n').map_or(0, |at| at + 1);
         let to = text[from..].find('\n').map_or(text.len(), |at| from + at);
         let to = if text[from..to].ends_with('\r') { to - 1 } else { to };
-        let end = text.floor_char_boundary(span.end).clamp(start.min(to), to);
-        let line = text[..from].matches('\n').count() + 1;
+        let end = floor_char(text, span.end).clamp(start.min(to), to);
+        let line = text.as_bytes()[..from].iter().filter(|byte| **byte == b'\n').count() + 1;
         let column = text[from..start].chars().count() + 1;
         let excerpt = match hidden {
             Hidden::Line => None,
@@ -196,6 +200,11 @@ fn excerpt(
     (shown, began..ended.unwrap_or(length).max(began + 1))
 }
 
+/// The last place at or before `at` where the text can be cut.
+pub(super) fn floor_char(text: &str, at: usize) -> usize {
+    (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
+}
+
 /// Nothing that moves a terminal's cursor or turns its text around.
 fn printable(char: char) -> String {
     let turns =
@@ -206,4 +215,76 @@ fn printable(char: char) -> String {
         _ => char,
     };
     shown.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn shown(text: &str, word: &str, hidden: &[&str]) -> String {
+        let place = |word: &str| text.find(word).map(|at| at..at + word.len());
+        let hidden: Vec<_> = hidden.iter().filter_map(|word| place(word)).collect();
+        let error = ConfigError::new("key".into(), "is wrong".into(), None, place(word));
+        let errors = ConfigErrors::new("file".into(), vec![error]);
+        errors.located(text, |_| Hidden::Ranges(hidden.clone())).to_string()
+    }
+
+    #[test]
+    fn the_word_is_underlined_where_an_editor_has_it() {
+        for (text, word, hidden, wanted) in [
+            ("a = 1", "1", [].as_slice(), "file:1:5: key: is wrong\n   |\n 1 | a = 1\n   |     ^"),
+            (
+                "\r\na = 12\r\n",
+                "12",
+                &[],
+                "file:2:5: key: is wrong\n   |\n 2 | a = 12\n   |     ^^",
+            ),
+            (
+                "ä = 'ö' # ü",
+                "ö",
+                &[],
+                "file:1:6: key: is wrong\n   |\n 1 | ä = 'ö' # ü\n   |      ^",
+            ),
+            (
+                "a = [1,\n2]",
+                "[1,\n2]",
+                &[],
+                "file:1:5: key: is wrong\n   |\n 1 | a = [1,\n   |     ^^^",
+            ),
+            (
+                "a\t= \u{1b}1",
+                "1",
+                &[],
+                "file:1:6: key: is wrong\n   |\n 1 | a = \u{fffd}1\n   |      ^",
+            ),
+            (
+                "b = xyz, a = 1",
+                "1",
+                &["xyz"],
+                "file:1:14: key: is wrong\n   |\n 1 | b = ***, a = 1\n   |              ^",
+            ),
+            (
+                "a = xyz",
+                "xyz",
+                &["xyz"],
+                "file:1:5: key: is wrong\n   |\n 1 | a = ***\n   |     ^^^",
+            ),
+        ] {
+            assert_eq!(shown(text, word, hidden), wanted, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_place_in_any_text_can_be_shown(text in "(.|\n){0,300}", from: u16, length in 0..400_usize) {
+            let from = usize::from(from) % 400;
+            let span = Some(from..from + length);
+            let error = ConfigError::new(String::new(), String::new(), None, span);
+            let errors = ConfigErrors::new(String::new(), vec![error]);
+            let said = errors.located(&text, |_| Hidden::Ranges(Vec::new())).to_string();
+            prop_assert!(said.lines().last().is_some_and(|carets| carets.ends_with('^')));
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use toml::de::DeTable;
 
-use super::error::Hidden;
+use super::error::{Hidden, floor_char};
 use super::raw::Source;
 use super::{Config, ConfigError, ConfigErrors, parse, reference};
 
@@ -30,29 +30,50 @@ impl Config {
     pub(super) fn parse_in(
         text: &str,
         origin: &Path,
-        environment: &dyn Fn(&str) -> Option<OsString>,
+        environment: &(dyn Fn(&str) -> Option<OsString> + Sync),
     ) -> Result<Self, ConfigErrors> {
         if text.len() as u64 > LONGEST {
             return Err(ConfigErrors::of_file(shown(origin), TOO_LONG.to_owned()));
         }
+        std::thread::scope(|scope| {
+            let reader = std::thread::Builder::new().stack_size(STACK);
+            let thread = reader.spawn_scoped(scope, || Self::parse_deep(text, origin, environment));
+            let failed = |why: &str| ConfigErrors::of_file(shown(origin), why.to_owned());
+            let thread = thread.map_err(|error| failed(&format!("can't be read: {error}")))?;
+            thread.join().map_err(|_panic| failed("can't be read: the reader broke"))?
+        })
+    }
+
+    fn parse_deep(
+        text: &str,
+        origin: &Path,
+        environment: &dyn Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, ConfigErrors> {
         let (document, errors) = DeTable::parse_recoverable(text);
         if !errors.is_empty() {
             return Err(syntax_errors(text, origin, &errors));
         }
-        let folder = origin.parent().unwrap_or(Path::new(""));
-        let source = Source::new(text, folder, environment);
+        let folder = origin.parent().unwrap_or_else(|| Path::new(""));
+        let source = Source::new(folder, environment);
         let config = parse::config(&source.root(document.get_ref()));
-        let problems = source.into_problems();
+        let (problems, hidden) = source.into_problems();
         match config {
             Some(config) if problems.is_empty() => Ok(config),
             _ if problems.is_empty() => {
                 // A reader that gave up in silence; the file is refused all the same.
                 Err(ConfigErrors::of_file(shown(origin), "can't be used".to_owned()))
             }
-            _ => Err(ConfigErrors::new(shown(origin), problems)),
+            _ => {
+                let hide = |_: &ConfigError| Hidden::Ranges(hidden.clone());
+                Err(ConfigErrors::new(shown(origin), problems).located(text, hide))
+            }
         }
     }
 }
+
+/// The TOML parser allows 80 nested tables and 80 dots in each key, so that some 6500 tables can be in
+/// one another; taking those down again needs more than a thread's usual stack (bytes, reserved only).
+const STACK: usize = 64 << 20;
 
 const TOO_LONG: &str = "is longer than 1 MiB, which no configuration is";
 
@@ -83,32 +104,31 @@ fn read(path: &Path) -> Result<String, String> {
 fn syntax_errors(text: &str, origin: &Path, errors: &[toml::de::Error]) -> ConfigErrors {
     let problem = |error: &toml::de::Error| {
         let problem = format!("not TOML: {}", error.message());
-        let mut problem = ConfigError::new(String::new(), problem, None, error.span());
-        match problem.span.clone() {
-            Some(span) => locate(&mut problem, text, span.start),
-            None => problem.locate(text, Hidden::Line),
-        }
-        problem
+        ConfigError::new(String::new(), problem, None, error.span())
     };
-    ConfigErrors::new(shown(origin), errors.iter().take(100).map(problem).collect())
+    let problems = errors.iter().map(problem).collect();
+    ConfigErrors::new(shown(origin), problems).located(text, |problem| hidden(problem, text))
 }
 
-/// Shows the line, but for what may be a secret: which values are is not known yet.
-fn locate(problem: &mut ConfigError, text: &str, at: usize) {
-    let at = text.floor_char_boundary(at);
+/// What of the line may be a secret, when it is not known yet what its values are.
+fn hidden(problem: &ConfigError, text: &str) -> Hidden {
+    let at = problem.span.as_ref().map_or(0, |span| floor_char(text, span.start));
     let before = &text[..at];
     let from = before.rfind('\n').map_or(0, |newline| newline + 1);
     let to = text[at..].find('\n').map_or(text.len(), |newline| at + newline);
     let line = &text[from..to];
     let (key, value) = line.split_once('=').unwrap_or((line, ""));
-    let harmless = reference::holds_no_secret(key.trim()) && !value.contains("secret");
+    let one_value = !value.contains('=') && value.matches(['"', '\'']).count() <= 2;
+    let harmless = reference::holds_no_secret(key.trim()) && one_value;
+    let header = line.trim_start().starts_with('[') && !line.contains(['"', '\'', '=']);
     if before.contains("\"\"\"") || before.contains("'''") {
-        problem.locate(text, Hidden::Line);
-    } else if harmless || key.trim_start().starts_with('[') {
-        problem.locate(text, Hidden::Ranges(&[]));
-    } else if line.contains('=') {
-        problem.locate(text, Hidden::Ranges(&[from + key.len() + 2..to]));
+        Hidden::Line
+    } else if harmless || header {
+        Hidden::Ranges(Vec::new())
+    } else if line.contains('=') && !key.contains(['"', '\'']) {
+        let value = from + key.len() + 2..to;
+        Hidden::Ranges(vec![value])
     } else {
-        problem.locate(text, Hidden::Line);
+        Hidden::Line
     }
 }

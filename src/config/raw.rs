@@ -4,6 +4,7 @@
 //! Readers answer `None` for "not there" and for "wrong, and said so": a caller takes the default
 //! either way, since one problem is enough to refuse the whole file in the end.
 
+mod hidden;
 mod values;
 
 use std::cell::RefCell;
@@ -15,8 +16,9 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use super::error::{ConfigError, Hidden};
+use super::error::ConfigError;
 use super::reference::{self, Given};
+use hidden::{hide, hide_secrets};
 
 /// What is said of what a later version has.
 pub(super) const NOT_YET: &str = "not supported in this version";
@@ -26,7 +28,6 @@ const MOST_UNKNOWN: usize = 100;
 
 /// One file being read, and what was found wrong with it so far.
 pub(super) struct Source<'d> {
-    text: &'d str,
     folder: &'d Path,
     environment: &'d dyn Fn(&str) -> Option<OsString>,
     found: RefCell<Found>,
@@ -64,18 +65,15 @@ pub(super) struct Table<'d> {
 // === impl Source ===
 
 impl<'d> Source<'d> {
-    pub(super) fn new(
-        text: &'d str,
-        folder: &'d Path,
-        environment: &'d dyn Fn(&str) -> Option<OsString>,
-    ) -> Self {
-        Self { text, folder, environment, found: RefCell::default(), nothing: DeTable::new() }
+    pub(super) fn new(folder: &'d Path, environment: &'d dyn Fn(&str) -> Option<OsString>) -> Self {
+        Self { folder, environment, found: RefCell::default(), nothing: DeTable::new() }
     }
 
     /// The table at the top.
     pub(super) fn root(&'d self, document: &'d DeTable<'d>) -> Table<'d> {
         let (key, shape) = (String::new(), String::new());
         let root = Table { source: self, key, shape, span: None, entries: document };
+        hide_secrets(document, &mut self.found.borrow_mut().hidden);
         root.judge_keys();
         root
     }
@@ -85,14 +83,10 @@ impl<'d> Source<'d> {
         (self.environment)(name)
     }
 
-    /// Every problem found, in its place.
-    pub(super) fn into_problems(self) -> Vec<ConfigError> {
-        let mut found = self.found.into_inner();
-        // One that is shown costs a walk over its line; far more than are shown can't be wanted.
-        for problem in found.problems.iter_mut().take(1000) {
-            problem.locate(self.text, Hidden::Ranges(&found.hidden));
-        }
-        found.problems
+    /// Every problem found, and what must not be shown.
+    pub(super) fn into_problems(self) -> (Vec<ConfigError>, Vec<Range<usize>>) {
+        let found = self.found.into_inner();
+        (found.problems, found.hidden)
     }
 
     fn blame(&self, key: &str, span: Option<Range<usize>>, problem: String, help: Option<String>) {
@@ -197,6 +191,9 @@ impl<'d> Node<'d> {
             DeValue::Array(_) => "a list",
             DeValue::Table(_) => "a table",
         };
+        if matches!(self.value, DeValue::Array(_) | DeValue::Table(_)) {
+            self.hide(); // nobody will look at what is in there
+        }
         self.wrong(format!("expected {wanted}, found {found}"))
     }
 }
@@ -361,17 +358,4 @@ fn path(parent: &str, key: &str) -> String {
         let _ = write!(path, "{}", quoted(key));
     }
     path
-}
-
-/// All text and numbers in the value, however deep.
-fn hide(span: &Range<usize>, value: &DeValue<'_>, hidden: &mut Vec<Range<usize>>) {
-    match value {
-        DeValue::Table(entries) => {
-            entries.values().for_each(|entry| hide(&entry.span(), entry.get_ref(), hidden));
-        }
-        DeValue::Array(elements) => {
-            elements.iter().for_each(|element| hide(&element.span(), element.get_ref(), hidden));
-        }
-        _ => hidden.push(span.clone()),
-    }
 }

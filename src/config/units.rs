@@ -8,6 +8,16 @@ const TIMES: [(&str, u64); 5] =
 /// Units of size, largest first, in bytes.
 const SIZES: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
+/// So many seconds, where a constant is asked for.
+pub(super) const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// So many milliseconds, where a constant is asked for.
+pub(super) const fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
 /// Reads a duration.
 pub(super) fn parse_duration(text: &str) -> Result<Duration, &'static str> {
     const FORM: &str =
@@ -45,7 +55,7 @@ fn measure(text: &str, units: &[(&str, u64)], form: &'static str) -> Result<u64,
 
 fn format(amount: u64, units: &[(&str, u64)]) -> String {
     let exact = units.iter().find(|(_, factor)| amount != 0 && amount.is_multiple_of(*factor));
-    let (name, factor) = exact.or(units.last()).copied().unwrap_or(("", 1));
+    let (name, factor) = exact.or_else(|| units.last()).copied().unwrap_or(("", 1));
     format!("{}{name}", amount / factor)
 }
 

@@ -2,16 +2,15 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::{keys, refuse_twice};
 use crate::config::raw::{Node, Table};
+use crate::config::units::seconds;
 use crate::token::{
     Audiences, IssuerConfig, MaxLifetime, TokenType, TokenTypeFrom, TokenTypeRule, TypeHeaders,
 };
 
 const DAY: u64 = 24 * 3600;
-const SECONDS: fn(u64) -> Duration = Duration::from_secs;
 
 pub(super) fn issuers(rows: &[Node<'_>]) -> Option<Vec<IssuerConfig>> {
     let mut names = HashSet::new();
@@ -48,7 +47,7 @@ fn issuer(table: &Table<'_>, names: &mut HashSet<String>) -> Option<IssuerConfig
     let issuer = expected_issuer(table);
     let audiences = audiences(table);
     let keys = keys::keys(table, issuer.as_ref().and_then(|issuer| issuer.as_deref()));
-    let leeway = table.read("leeway", |node| node.duration(SECONDS(0)..=SECONDS(300)));
+    let leeway = table.read("leeway", |node| node.duration(seconds(0)..=seconds(300)));
     let require = table.read("require", required_claims);
     let max_lifetime = max_lifetime(&table.section("max_lifetime"));
     let typ = table.read("typ", type_headers).unwrap_or_else(default_type_headers);
@@ -60,7 +59,7 @@ fn issuer(table: &Table<'_>, names: &mut HashSet<String>) -> Option<IssuerConfig
         audiences: audiences?,
         algorithms,
         keys,
-        leeway: leeway.unwrap_or(SECONDS(30)),
+        leeway: leeway.unwrap_or(seconds(30)),
         max_lifetime,
         require: require.unwrap_or_else(|| ["exp", "iat", "sub", "jti"].map(Box::from).into()),
         typ,
@@ -94,10 +93,10 @@ fn audiences(table: &Table<'_>) -> Option<Audiences> {
 }
 
 fn max_lifetime(table: &Table<'_>) -> MaxLifetime {
-    let life = |node: &Node<'_>| node.duration(SECONDS(1)..=SECONDS(3650 * DAY));
+    let life = |node: &Node<'_>| node.duration(seconds(1)..=seconds(3650 * DAY));
     MaxLifetime {
-        access: table.read("access", life).unwrap_or(SECONDS(DAY)),
-        refresh: table.read("refresh", life).unwrap_or(SECONDS(90 * DAY)),
+        access: table.read("access", life).unwrap_or(seconds(DAY)),
+        refresh: table.read("refresh", life).unwrap_or(seconds(90 * DAY)),
     }
 }
 

@@ -1,30 +1,27 @@
 //! `[listener]`: where clients connect, and the bounds.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
 use ipnet::IpNet;
 
 use crate::config::raw::{Node, Table};
+use crate::config::units::{millis, seconds};
 use crate::config::{Limits, ListenerConfig, TlsConfig};
 use crate::peer::TrustedProxies;
-
-const MILLIS: fn(u64) -> Duration = Duration::from_millis;
-const SECONDS: fn(u64) -> Duration = Duration::from_secs;
 
 pub(super) fn listener(table: &Table<'_>) -> ListenerConfig {
     let default = SocketAddr::from(([127, 0, 0, 1], 8080));
     let proxies = table.read("trusted_proxies", |node| node.distinct_or_none(proxy));
     let tls = table.read("tls", |node| tls(&node.table()?));
     let workers = table.read("workers", |node| node.integer(1..=1024));
-    let drain = |node: &Node<'_>| node.duration(SECONDS(0)..=SECONDS(3600));
+    let drain = |node: &Node<'_>| node.duration(seconds(0)..=seconds(3600));
     ListenerConfig {
         address: table.read("address", socket_address).unwrap_or(default),
         tls,
         trusted_proxies: TrustedProxies::new(proxies.unwrap_or_default()),
         limits: limits(&table.section("limits")),
         workers: workers.and_then(|n| usize::try_from(n).ok()).unwrap_or_else(processors),
-        drain_timeout: table.read("drain_timeout", drain).unwrap_or(SECONDS(30)),
+        drain_timeout: table.read("drain_timeout", drain).unwrap_or(seconds(30)),
     }
 }
 
@@ -69,8 +66,8 @@ fn limits(table: &Table<'_>) -> Limits {
         headers: usize(number("headers", 1000, 100)),
         target_bytes: usize(size("target_bytes", 256..=64 * KIB, 8 * KIB)),
         body_bytes: size("body_bytes", 1..=1 << 40, 10 << 20),
-        header_timeout: time("header_timeout", MILLIS(100)..=SECONDS(300), SECONDS(10)),
-        idle_timeout: time("idle_timeout", SECONDS(1)..=SECONDS(3600), SECONDS(75)),
+        header_timeout: time("header_timeout", millis(100)..=seconds(300), seconds(10)),
+        idle_timeout: time("idle_timeout", seconds(1)..=seconds(3600), seconds(75)),
         connections: usize(number("connections", 1_000_000, 10_000)),
         streams: u32::try_from(number("streams", 10_000, 100)).unwrap_or(100),
     };

@@ -2,15 +2,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::Uri;
 
 use crate::config::raw::{NOT_YET, Node, Table};
+use crate::config::units::{millis, seconds};
 use crate::config::{Balance, ControlAddress, HealthConfig, UpstreamConfig};
-
-const MILLIS: fn(u64) -> Duration = Duration::from_millis;
-const SECONDS: fn(u64) -> Duration = Duration::from_secs;
 
 pub(super) fn upstreams(rows: &[(&str, Node<'_>)]) -> Option<Vec<UpstreamConfig>> {
     let read: Vec<Option<UpstreamConfig>> =
@@ -56,9 +53,9 @@ fn upstream(name: &str, node: &Node<'_>) -> Option<UpstreamConfig> {
     Some(UpstreamConfig {
         name: Arc::from(name),
         balance: table.read("balance", balance).unwrap_or(Balance::LeastRequests),
-        connect_timeout: time("connect", MILLIS(10)..=SECONDS(60), SECONDS(1)),
-        response_timeout: time("response", MILLIS(10)..=SECONDS(3600), SECONDS(30)),
-        idle_timeout: time("idle", SECONDS(1)..=SECONDS(3600), SECONDS(60)),
+        connect_timeout: time("connect", millis(10)..=seconds(60), seconds(1)),
+        response_timeout: time("response", millis(10)..=seconds(3600), seconds(30)),
+        idle_timeout: time("idle", seconds(1)..=seconds(3600), seconds(60)),
         retries: attempts.and_then(|attempts| u32::try_from(attempts).ok()).unwrap_or(1),
         health,
         endpoints: endpoints?,
@@ -117,8 +114,8 @@ fn health(table: &Table<'_>) -> Option<HealthConfig> {
         let count = table.read(key, |node| node.integer(1..=100));
         count.and_then(|count| u32::try_from(count).ok()).unwrap_or(default)
     };
-    let interval = table.read("interval", |node| node.duration(MILLIS(100)..=SECONDS(3600)));
+    let interval = table.read("interval", |node| node.duration(millis(100)..=seconds(3600)));
     let (unhealthy_after, healthy_after) = (count("unhealthy_after", 3), count("healthy_after", 2));
-    let interval = interval.unwrap_or(SECONDS(5));
+    let interval = interval.unwrap_or(seconds(5));
     Some(HealthConfig { path: path?, interval, unhealthy_after, healthy_after })
 }

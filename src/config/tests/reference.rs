@@ -198,8 +198,11 @@ fn row(key: &Key) -> String {
         Given::Otherwise(words) => words.to_owned(),
         Given::Later => "not in this version".to_owned(),
     };
-    let name =
-        key.path.split_once("[].").or(key.path.split_once("*.")).map_or(key.path, |(_, n)| n);
+    let name = key
+        .path
+        .split_once("[].")
+        .or_else(|| key.path.split_once("*."))
+        .map_or(key.path, |(_, n)| n);
     format!("| `{name}` | {} | {given} | {} |", key.kind, key.meaning)
 }
 
