@@ -38,7 +38,11 @@ fn accepts(group: &Value, text: &str) -> bool {
 }
 
 fn keys_of(group: &Value) -> Option<KeySet> {
-    let private = &group["private"];
+    // A set of one secret stands for the one secret of a configuration.
+    let private = match group["private"]["keys"].as_array().map(Vec::as_slice) {
+        Some([only]) => only,
+        _ => &group["private"],
+    };
     let published = group.get("public").filter(|it| !it.is_null());
     if published.is_none() && private["kty"] == "oct" {
         let algorithm = algorithm_named(private["alg"].as_str()?)?;
