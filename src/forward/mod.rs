@@ -28,6 +28,8 @@ mod request_id;
 mod send;
 mod upload;
 mod upstream;
+#[cfg(test)]
+mod wire;
 
 pub use download::{ResponseBody, UpstreamBody};
 pub use error::{BodyError, ForwardError};
