@@ -24,6 +24,7 @@ mod socket;
 mod tests;
 
 pub use calls::{CALLS, Call, CallName, Needs};
+pub(crate) use credentials::read_credential;
 pub use credentials::{Caller, CredentialError, Credentials};
 pub use entry::MAX_REASON;
 pub use error::ControlError;

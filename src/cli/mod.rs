@@ -1,0 +1,88 @@
+//! The command line: arguments in, exit code out.
+//!
+//! 0 done, 1 failed, 64 bad usage or configuration. What the commands print goes to standard output
+//! and nothing else does.
+
+mod args;
+mod client;
+mod control;
+mod failure;
+mod output;
+mod place;
+mod token;
+mod transfer;
+
+use std::future::Future;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{CommandFactory, Parser};
+
+use args::{Cli, Command};
+use output::wrote;
+
+pub use failure::Failure;
+
+/// What the command line starts and does not know how to build.
+#[derive(Clone, Copy, Debug)]
+pub struct Doors {
+    /// Runs the gateway of that configuration until it is told to stop.
+    pub run: fn(&Path) -> Result<(), Failure>,
+    /// Reads the configuration; a word about it, or every problem as [`Failure::Usage`].
+    pub check: fn(&Path) -> Result<String, Failure>,
+    /// Runs the demonstration; `true`: plays the story once and ends.
+    pub demo: fn(bool) -> Result<(), Failure>,
+}
+
+/// Does what the process was called for.
+pub fn main(doors: &Doors) -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help that nobody reads is no failure.
+            drop(error.print());
+            return if error.use_stderr() { Failure::usage_code() } else { ExitCode::SUCCESS };
+        }
+    };
+    match dispatch(cli.command, doors) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn dispatch(command: Command, doors: &Doors) -> Result<(), Failure> {
+    match command {
+        Command::Run(args) => (doors.run)(&args.config),
+        Command::Check(args) => {
+            let word = (doors.check)(&args.config)?;
+            wrote(writeln!(output::out(), "{word}"))
+        }
+        Command::Demo { once } => (doors.demo)(once),
+        Command::Revoke(args) => wait(control::revoke(args)),
+        Command::Reinstate(args) => wait(control::reinstate(args)),
+        Command::List(args) => wait(control::list(args)),
+        Command::Import(args) => wait(transfer::import(args)),
+        Command::Export(args) => wait(transfer::export(args)),
+        Command::Status(reach) => wait(control::status(reach)),
+        Command::Reload(reach) => wait(control::reload(reach)),
+        Command::Token(args) => token::mint(&args),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "portcullis", &mut script);
+            wrote(output::out().write_all(&script))
+        }
+        Command::Man => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+            wrote(output::out().write_all(&page))
+        }
+    }
+}
+
+/// A command's own runtime: it makes one connection, one thread is plenty.
+fn wait(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.context("no runtime")?.block_on(command)
+}
