@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::Failure;
 use super::args::{ListArgs, Reach, ReinstateArgs, RevokeArgs};
 use super::client::{Client, query};
-use super::output::{date, out, outline, scalar, table, wrote};
+use super::output::{date, out, outline, raw, scalar, table, wrote};
 
 const ROOT: &str = "/v1/revocations";
 /// A token is never longer; what is, is another file.
@@ -76,9 +76,15 @@ pub(super) async fn reload(reach: Reach) -> Result<(), Failure> {
 }
 
 /// The answer as it came, or in words.
-fn show(reach: &Reach, answer: &Value, words: impl Fn(&Value) -> String) -> Result<(), Failure> {
-    let text = if reach.json { format!("{answer}\n") } else { words(answer) };
-    wrote(out().write_all(text.as_bytes()))
+pub(super) fn show(
+    reach: &Reach,
+    answer: &Value,
+    words: impl Fn(&Value) -> String,
+) -> Result<(), Failure> {
+    if reach.json {
+        return wrote(writeln!(raw(), "{answer}"));
+    }
+    wrote(out().write_all(words(answer).as_bytes()))
 }
 
 fn told(what: &str, record: &Value) -> String {

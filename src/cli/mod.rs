@@ -71,12 +71,12 @@ fn dispatch(command: Command, doors: &Doors) -> Result<(), Failure> {
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "portcullis", &mut script);
-            wrote(output::out().write_all(&script))
+            wrote(output::raw().write_all(&script))
         }
         Command::Man => {
             let mut page = Vec::new();
             clap_mangen::Man::new(Cli::command()).render(&mut page)?;
-            wrote(output::out().write_all(&page))
+            wrote(output::raw().write_all(&page))
         }
     }
 }

@@ -7,7 +7,12 @@ use serde_json::Value;
 
 use super::Failure;
 
-/// Standard output; colour codes go when it is no terminal.
+/// Standard output for data, which passes byte for byte.
+pub(super) fn raw() -> io::StdoutLock<'static> {
+    io::stdout().lock()
+}
+
+/// Standard output for people; colour codes go when it is no terminal.
 pub(super) fn out() -> anstream::AutoStream<io::StdoutLock<'static>> {
     anstream::stdout().lock()
 }

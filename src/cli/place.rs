@@ -41,7 +41,7 @@ impl Place {
     /// `--control` before the configuration before the default; the environment's credential first.
     pub(super) fn find(reach: &Reach) -> Result<Self, Failure> {
         let table = read_table(&reach.config)?;
-        let folder = reach.config.parent().unwrap_or(Path::new(""));
+        let folder = reach.config.parent().unwrap_or_else(|| Path::new(""));
         let control = table.get("control").and_then(toml::Value::as_table);
         let configured = control.and_then(|control| control.get("address")?.as_str());
         let address = match (&reach.control, configured) {

@@ -11,7 +11,7 @@ use crate::clock::{Clock, SystemClock};
 
 use super::Failure;
 use super::args::TokenArgs;
-use super::output::{out, wrote};
+use super::output::{raw, wrote};
 
 /// Prints the token.
 pub(super) fn mint(args: &TokenArgs) -> Result<(), Failure> {
@@ -20,7 +20,7 @@ pub(super) fn mint(args: &TokenArgs) -> Result<(), Failure> {
     header.kid.clone_from(&args.kid);
     let signed = encode(&header, &claims(args), &key);
     let token = signed.map_err(|error| Failure::Usage(format!("{algorithm:?}: {error}")))?;
-    wrote(writeln!(out(), "{token}"))
+    wrote(writeln!(raw(), "{token}"))
 }
 
 fn claims(args: &TokenArgs) -> Map<String, Value> {
@@ -53,13 +53,16 @@ fn key(args: &TokenArgs) -> Result<(Algorithm, EncodingKey), Failure> {
             .with_context(|| path.display().to_string())
             .map_err(|error| Failure::Usage(format!("{error:#}")));
     }
-    let secret = if let Some(name) = &args.secret_env {
-        let value = std::env::var(name);
-        value.map_err(|_unset| Failure::Usage(format!("{name} is not set")))?.into_bytes()
-    } else {
-        let path = args.secret_file.as_deref().unwrap_or(std::path::Path::new("-"));
-        let text = std::fs::read(path).with_context(|| path.display().to_string())?;
-        text.strip_suffix(b"\n").unwrap_or(&text).to_vec()
+    let secret = match (&args.secret_file, &args.secret_env) {
+        (Some(path), _) => {
+            let text = std::fs::read(path).with_context(|| path.display().to_string())?;
+            text.strip_suffix(b"\n").unwrap_or(&text).to_vec()
+        }
+        (None, name) => {
+            let name = name.as_deref().unwrap_or_default();
+            let unset = |_error| Failure::Usage(format!("{name} is not set"));
+            std::env::var(name).map_err(unset)?.into_bytes()
+        }
     };
     let algorithm = args.alg.unwrap_or(Algorithm::HS256);
     if !matches!(algorithm, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512) {

@@ -20,7 +20,8 @@ use tokio::io::AsyncReadExt;
 use super::Failure;
 use super::args::{ExportArgs, ImportArgs};
 use super::client::{Client, Outgoing, json, no_body};
-use super::output::{out, plain, scalar, wrote};
+use super::control::show;
+use super::output::{plain, raw, scalar, wrote};
 
 /// Bytes read at a time.
 const CHUNK: usize = 64 * 1024;
@@ -55,8 +56,7 @@ pub(super) async fn import(args: ImportArgs) -> Result<(), Failure> {
     };
     progress.end();
     let report = json(answer?).await?;
-    let text = if args.reach.json { format!("{report}\n") } else { summary(&report) };
-    wrote(out().write_all(text.as_bytes()))?;
+    show(&args.reach, &report, summary)?;
     match report["rejected_total"].as_u64() {
         Some(0) | None => Ok(()),
         Some(refused) => Err(Failure::Failed(anyhow!("{refused} lines were refused"))),
@@ -68,7 +68,7 @@ pub(super) async fn export(args: ExportArgs) -> Result<(), Failure> {
     let mut client = Client::connect(&args.reach).await?;
     let answer = client.send(Method::GET, "/v1/revocations/export", None, no_body()).await?;
     let mut body = answer.into_body();
-    let mut out = out();
+    let mut out = raw();
     // Lines on the same terminal say enough.
     let mut progress = Progress::new(!io::stdout().is_terminal());
     let mut entries = 0;

@@ -19,6 +19,7 @@ mod query;
 mod revocations;
 mod server;
 mod socket;
+mod stall;
 
 #[cfg(test)]
 mod tests;
