@@ -24,7 +24,7 @@ use crate::feed::compaction;
 use crate::feed::embedded::{EmbeddedFeed, EmbeddedStore};
 use crate::forward::Forwarder;
 use crate::gateway::Gateway;
-use crate::listen::{BoundListener, ListenError, Listener};
+use crate::listen::{BoundListener, ListenError, Listener, Tls};
 use crate::observe::access_log::{AccessLog, Destination, Writer};
 use crate::observe::metrics::Metrics;
 use crate::revocation::follower::Follower;
@@ -125,6 +125,19 @@ impl App {
     }
 }
 
+impl App {
+    /// Builds what would run and drops it: keys are read, certificates and routes checked, nothing is
+    /// bound and no store opened.
+    pub fn check(config: Config) -> Result<(), AppError> {
+        drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+        if let Some(tls) = &config.listener.tls {
+            Tls::load(tls).map_err(ListenError::Tls)?;
+        }
+        Snapshot::build(Arc::new(config), &Arc::new(Metrics::new()), None)?;
+        Ok(())
+    }
+}
+
 // === impl BoundApp ===
 
 impl BoundApp {
@@ -168,8 +181,7 @@ impl BoundApp {
         if let Some(reloader) = listener.tls_reloader() {
             background.spawn(reloader.run(ending.clone()));
         }
-        let control =
-            control.spawn(Arc::clone(&house), ending.clone()).map_err(AppError::Thread)?;
+        let control = control.spawn(Arc::clone(&house), ending).map_err(AppError::Thread)?;
         let serving = serve(listener, &house, &drain);
         let served = serving.map(|serving| background.block_on(serving.finished()));
         end.begin();

@@ -9,7 +9,7 @@ pub mod access;
 pub mod app;
 pub mod backoff;
 pub mod body;
-//pub mod cli;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;

@@ -1,4 +1,7 @@
-//! portcullis
-fn main() -> anyhow::Result<()> {
-    portcullis::demo::run(std::env::args().any(|a| a == "--once"), &mut std::io::stdout())
+//! The `portcullis` program: arguments to command to exit code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    portcullis::cli::main()
 }

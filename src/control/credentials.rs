@@ -182,7 +182,7 @@ pub(crate) fn read_credential(path: &Path) -> Result<Secret, CredentialError> {
 /// Puts the whole file there at once or not at all: a link to a finished one, never over another.
 fn publish(path: &Path, text: &[u8]) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
+    let folder = folder.unwrap_or_else(|| Path::new("."));
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let draft = folder.join(format!(".control-{}.tmp", uuid::Uuid::new_v4().simple()));
     let published = write_private(&draft, text).and_then(|()| fs::hard_link(&draft, path));

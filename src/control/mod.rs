@@ -19,11 +19,13 @@ mod query;
 mod revocations;
 mod server;
 mod socket;
+mod stall;
 
 #[cfg(test)]
 mod tests;
 
 pub use calls::{CALLS, Call, CallName, Needs};
+pub(crate) use credentials::read_credential;
 pub use credentials::{Caller, CredentialError, Credentials};
 pub use entry::MAX_REASON;
 pub use error::ControlError;

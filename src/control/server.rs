@@ -23,7 +23,9 @@ use crate::shutdown::Drain;
 
 use super::guard::{self, Shared};
 use super::host::Arrival;
-use super::{CredentialError, Credentials, Gatehouse, socket};
+use super::socket::{self, SocketFile};
+use super::stall::Stall;
+use super::{CredentialError, Credentials, Gatehouse};
 
 /// Connections at one time; a further one waits for its turn.
 const CONNECTIONS: usize = 256;
@@ -33,6 +35,8 @@ const HEAD_TIME: Duration = Duration::from_secs(10);
 const HEAD_BYTES: usize = 32 * 1024;
 /// How long a drain waits for calls under way.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
+/// How long an answer may wait for its reader to take any of it.
+const STALL_TIME: Duration = Duration::from_secs(30);
 /// After an accept that failed (out of descriptors, mostly).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -76,7 +80,7 @@ pub enum BindError {
 #[derive(Debug)]
 enum Bound {
     Tcp(TcpListener),
-    Unix(UnixListener, PathBuf),
+    Unix(UnixListener, SocketFile),
 }
 
 /// A listener of the runtime.
@@ -102,11 +106,12 @@ impl Control {
                 .map(Bound::Tcp)
                 .map_err(|error| BindError::Listen { address: address.to_string(), error })?,
             ControlAddress::Unix(path) => socket::bind(path)
-                .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
-                .map(|listener| Bound::Unix(listener, path.clone()))
-                .map_err(|error| BindError::Listen {
-                    address: path.display().to_string(),
-                    error,
+                .and_then(|(listener, file)| {
+                    listener.set_nonblocking(true).map(|()| Bound::Unix(listener, file))
+                })
+                .map_err(|error| {
+                    let address = path.display().to_string();
+                    BindError::Listen { address, error }
                 })?,
         };
         Ok(BoundControl { listener, credentials: Credentials::open(config)? })
@@ -120,7 +125,7 @@ impl BoundControl {
     pub fn local_addr(&self) -> io::Result<BoundAddress> {
         match &self.listener {
             Bound::Tcp(listener) => listener.local_addr().map(BoundAddress::Tcp),
-            Bound::Unix(_, path) => Ok(BoundAddress::Unix(path.clone())),
+            Bound::Unix(_, file) => Ok(BoundAddress::Unix(file.path().to_owned())),
         }
     }
 
@@ -137,12 +142,12 @@ impl BoundControl {
 
     /// Serves on the current runtime until the drain; then calls under way have five seconds.
     pub async fn run<G: Gatehouse>(self, house: Arc<G>, mut drain: Drain) -> io::Result<()> {
-        let (listener, path) = match self.listener {
+        let (listener, file) = match self.listener {
             Bound::Tcp(listener) => {
                 (Accepting::Tcp(tokio::net::TcpListener::from_std(listener)?), None)
             }
-            Bound::Unix(listener, path) => {
-                (Accepting::Unix(tokio::net::UnixListener::from_std(listener)?), Some(path))
+            Bound::Unix(listener, file) => {
+                (Accepting::Unix(tokio::net::UnixListener::from_std(listener)?), Some(file))
             }
         };
         let router = guard::router(Arc::new(Shared::new(house, self.credentials)));
@@ -151,11 +156,7 @@ impl BoundControl {
             () = accept_all(&listener, &router, &graceful) => {}
             () = drain.begun() => {}
         }
-        drop(listener);
-        if let Some(path) = path {
-            // Left behind, it would only be replaced at the next start.
-            drop(std::fs::remove_file(path));
-        }
+        drop((listener, file));
         drop(tokio::time::timeout(DRAIN_TIME, graceful.shutdown()).await);
         Ok(())
     }
@@ -216,7 +217,7 @@ fn connect<S>(
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
         .max_header_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Stall::new(stream, STALL_TIME)), service);
     let connection = graceful.watch(connection);
     tokio::spawn(async move {
         let _place = place;

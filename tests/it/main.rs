@@ -4,6 +4,8 @@
 
 mod access;
 mod at_once;
+mod cli_alone;
+mod cli_control;
 mod crash;
 mod flask;
 mod support;

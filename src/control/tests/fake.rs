@@ -122,7 +122,7 @@ impl Gatehouse for Fake {
                 && wanted(&filter.value, &record.name.value)
         });
         let page: Vec<Revocation> = items.by_ref().take(limit).cloned().collect();
-        let next = items.next().and(page.last()).map(|record| record.name.clone());
+        let next = items.next().and_then(|_more| page.last()).map(|record| record.name.clone());
         Ok(Page { items: page, next })
     }
 

@@ -199,6 +199,25 @@ fn a_unix_socket_is_private_takes_any_host_and_still_wants_a_credential() {
 }
 
 #[test]
+fn connections_beyond_the_limit_wait_for_their_turn() {
+    let port = port();
+    let held: Vec<TcpStream> =
+        (0..256).map(|_| TcpStream::connect(port.address).unwrap()).collect();
+    let mut waiting = TcpStream::connect(port.address).unwrap();
+    let request =
+        format!("GET /livez HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", port.address);
+    waiting.write_all(request.as_bytes()).unwrap();
+    waiting.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    let mut answer = String::new();
+    let early = waiting.read_to_string(&mut answer).unwrap_err();
+    assert_eq!(early.kind(), std::io::ErrorKind::WouldBlock);
+    drop(held);
+    waiting.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    waiting.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[test]
 fn a_silent_connection_does_not_keep_others_waiting() {
     let port = port();
     let silent: Vec<TcpStream> =

@@ -1,0 +1,139 @@
+//! The commands that are one call of the control port.
+
+use std::io::{Read, Write};
+
+use anyhow::Context;
+use http::Method;
+use serde_json::{Map, Value, json};
+
+use super::Failure;
+use super::args::{ListArgs, Reach, ReinstateArgs, RevokeArgs};
+use super::client::{Client, query};
+use super::output::{date, out, outline, raw, scalar, table, wrote};
+
+const ROOT: &str = "/v1/revocations";
+/// A token is never longer; what is, is another file.
+const MAX_TOKEN: u64 = 64 * 1024;
+
+/// `portcullis revoke`.
+pub(super) async fn revoke(args: RevokeArgs) -> Result<(), Failure> {
+    let mut body = Map::new();
+    let mut put = |name: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            body.insert(name.to_owned(), value);
+        }
+    };
+    put("token", token(&args)?.map(Value::from));
+    put("claim", args.claim.map(Value::from));
+    put("value", args.value.map(Value::from));
+    put("issuer", args.issuer.map(Value::from));
+    put("issued_before", args.issued_before.map(|time| json!(time)));
+    put("expires_at", args.expires_at.map(|time| json!(time)));
+    put("reason", args.reason.map(Value::from));
+    let mut client = Client::connect(&args.reach).await?;
+    let record = client.post(ROOT, &Value::Object(body)).await?;
+    show(&args.reach, &record, |record| told("revoked", record))
+}
+
+/// `portcullis reinstate`.
+pub(super) async fn reinstate(args: ReinstateArgs) -> Result<(), Failure> {
+    let parameters = [
+        ("claim", Some(args.claim.as_str())),
+        ("value", Some(args.value.as_str())),
+        ("issuer", args.issuer.as_deref()),
+        ("reason", args.reason.as_deref()),
+    ];
+    let mut client = Client::connect(&args.reach).await?;
+    let record = client.call(Method::DELETE, &query(ROOT, &parameters)).await?;
+    show(&args.reach, &record, |record| told("reinstated", record))
+}
+
+/// `portcullis list`.
+pub(super) async fn list(args: ListArgs) -> Result<(), Failure> {
+    let limit = args.limit.to_string();
+    let parameters = [
+        ("claim", args.claim.as_deref()),
+        ("value", args.value.as_deref()),
+        ("issuer", args.issuer.as_deref()),
+        ("limit", Some(limit.as_str())),
+        ("after", args.after.as_deref()),
+    ];
+    let mut client = Client::connect(&args.reach).await?;
+    let page = client.call(Method::GET, &query(ROOT, &parameters)).await?;
+    show(&args.reach, &page, entries)
+}
+
+/// `portcullis status`.
+pub(super) async fn status(reach: Reach) -> Result<(), Failure> {
+    let status = Client::connect(&reach).await?.call(Method::GET, "/v1/status").await?;
+    show(&reach, &status, outline)
+}
+
+/// `portcullis reload`.
+pub(super) async fn reload(reach: Reach) -> Result<(), Failure> {
+    let report = Client::connect(&reach).await?.call(Method::POST, "/v1/reload").await?;
+    show(&reach, &report, outline)
+}
+
+/// The answer as it came, or in words.
+pub(super) fn show(
+    reach: &Reach,
+    answer: &Value,
+    words: impl Fn(&Value) -> String,
+) -> Result<(), Failure> {
+    if reach.json {
+        return wrote(writeln!(raw(), "{answer}"));
+    }
+    wrote(out().write_all(words(answer).as_bytes()))
+}
+
+fn told(what: &str, record: &Value) -> String {
+    let [claim, value, issuer] = ["claim", "value", "issuer"].map(|name| scalar(&record[name]));
+    let cut_off = match date(&record["issued_before"]) {
+        none if none.is_empty() => none,
+        date => format!(" issued up to {date}"),
+    };
+    let until = date(&record["expires_at"]);
+    format!("{what}: {claim} {value} of {issuer}{cut_off}, kept until {until}\n")
+}
+
+fn entries(page: &Value) -> String {
+    let items = page["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let heads = ["claim", "value", "issuer", "issued up to", "kept until", "by", "reason"];
+    let rows: Vec<Vec<String>> = items
+        .iter()
+        .map(|item| {
+            let texts = ["claim", "value", "issuer"].map(|name| scalar(&item[name]));
+            let dates = ["issued_before", "expires_at"].map(|name| date(&item[name]));
+            let notes = ["actor", "reason"].map(|name| scalar(&item[name]));
+            [&texts[..], &dates, &notes].concat()
+        })
+        .collect();
+    let mut text = table(&heads, &rows);
+    if let Some(next) = page["next"].as_str() {
+        text += &format!("more: --after {next}\n");
+    }
+    text
+}
+
+/// The token of `--token -` or `--token-file`.
+fn token(args: &RevokeArgs) -> Result<Option<String>, Failure> {
+    let mut text = String::new();
+    if let Some(path) = &args.token_file {
+        let named = || path.display().to_string();
+        let file = std::fs::File::open(path).with_context(named)?;
+        file.take(MAX_TOKEN).read_to_string(&mut text).with_context(named)?;
+    } else if args.token.is_some() {
+        std::io::stdin()
+            .lock()
+            .take(MAX_TOKEN)
+            .read_to_string(&mut text)
+            .context("standard input")?;
+    } else {
+        return Ok(None);
+    }
+    match text.trim() {
+        "" => Err(Failure::Usage("there is no token in the input".into())),
+        token => Ok(Some(token.to_owned())),
+    }
+}
