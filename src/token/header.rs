@@ -38,7 +38,7 @@ impl<'h> Header<'h> {
     pub(super) fn parse(json: &'h [u8]) -> Result<Self, TokenError> {
         let members =
             strict_json::parse_with(json, |bounds, de| de.deserialize_map(MembersVisitor(bounds)))
-                .map_err(|_| TokenError::Malformed)?;
+                .map_err(|_cause| TokenError::Malformed)?;
         let mut alg = None;
         for (name, member) in &members {
             match (&**name, member) {

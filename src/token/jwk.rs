@@ -155,3 +155,7 @@ fn has_roca_fingerprint(modulus: &[u8]) -> bool {
         false
     })
 }
+
+#[cfg(test)]
+#[path = "tests/jwk.rs"]
+mod tests;

@@ -165,7 +165,7 @@ impl<O: DocumentOrigin> Refresh<O> {
         self.confirmed = Some(Instant::now());
         self.series.confirmed.set(self.clock.now().as_secs() as i64);
         let max_age = document.max_age.map(|age| age.clamp(SHORTEST, LONGEST));
-        Ok(jittered(max_age.unwrap_or(self.origin.interval())))
+        Ok(jittered(max_age.unwrap_or_else(|| self.origin.interval())))
     }
 
     fn take_over(&mut self, keys: KeySet, fingerprint: [u8; 32]) {

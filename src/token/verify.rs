@@ -8,6 +8,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use crate::clock::UnixTime;
 
 use super::header::Header;
+use super::issuer::next_generation;
 use super::jws::Jws;
 use super::keys::VerifyingKey;
 use super::{BearerToken, Claims, TokenError, TokenType, TrustedIssuer, rules};
@@ -18,6 +19,7 @@ pub struct Verifier {
     issuers: Vec<Arc<TrustedIssuer>>,
     by_iss: HashMap<Arc<str>, Arc<TrustedIssuer>, foldhash::fast::RandomState>,
     without_iss: Vec<Arc<TrustedIssuer>>,
+    made_at: u64,
 }
 
 /// A token whose signature and claims were checked. Only the verifier makes one.
@@ -42,16 +44,25 @@ impl Verifier {
         let mut without_iss = Vec::new();
         for issuer in &issuers {
             match &issuer.config().issuer {
-                Some(iss) => drop(by_iss.entry(Arc::clone(iss)).or_insert(Arc::clone(issuer))),
+                Some(iss) => {
+                    by_iss.entry(Arc::clone(iss)).or_insert_with(|| Arc::clone(issuer));
+                }
                 None => without_iss.push(Arc::clone(issuer)),
             }
         }
-        Self { issuers, by_iss, without_iss }
+        Self { issuers, by_iss, without_iss, made_at: next_generation() }
     }
 
     /// The issuers, in the configuration's order.
     pub fn issuers(&self) -> &[Arc<TrustedIssuer>] {
         &self.issuers
+    }
+
+    /// Goes up with every change of any issuer's keys, and is higher for every verifier made later:
+    /// what was verified under a lower one must be verified again. Read it before verifying what is
+    /// to be cached.
+    pub fn generation(&self) -> u64 {
+        self.issuers.iter().map(|it| it.generation()).fold(self.made_at, u64::max)
     }
 
     /// Verifies a token at the time `now`. The signature comes before every rule about claims, so
