@@ -20,6 +20,7 @@ pub(super) struct Header<'h> {
     members: Members<'h>,
 }
 
+/// The members by name; a header in use has no more than a handful.
 type Members<'h> = SmallVec<[(Cow<'h, str>, Member<'h>); 6]>;
 
 /// A member's value: only text is ever used.

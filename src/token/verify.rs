@@ -101,12 +101,18 @@ impl Verifier {
         if let [only] = &*self.without_iss {
             return Ok(only);
         }
-        let mut knowing =
-            self.without_iss.iter().filter(|issuer| with_key(issuer, header, |_| Ok(())).is_ok());
-        match (knowing.next(), knowing.next()) {
-            (Some(issuer), None) => Ok(issuer),
-            _ => Err(TokenError::UnknownIssuer),
+        let mut knowing = None;
+        let mut otherwise = TokenError::UnknownIssuer;
+        for issuer in &self.without_iss {
+            match with_key(issuer, header, |_| Ok(())) {
+                Ok(()) if knowing.is_some() => return Err(TokenError::UnknownIssuer),
+                Ok(()) => knowing = Some(&**issuer),
+                // It may be this one's token: our fault, so a later try may succeed.
+                Err(TokenError::KeysUnavailable) => otherwise = TokenError::KeysUnavailable,
+                Err(_) => {}
+            }
         }
+        knowing.ok_or(otherwise)
     }
 }
 

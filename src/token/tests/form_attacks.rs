@@ -37,7 +37,7 @@ fn a11_no_other_text_of_one_letter_difference_is_accepted() {
         for index in 0..token.len() {
             let (start, rest) = token.split_at(index);
             let (letter, end) = rest.split_at(1);
-            for other in ["A", "B", "z", "0", "-", "_", "=", ".", ""] {
+            for other in ["A", "z", "_", "=", ""] {
                 if other != letter {
                     assert_refused(&format!("{start}{other}{end}"), "one letter");
                 }
