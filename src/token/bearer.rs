@@ -113,7 +113,9 @@ fn b64token(value: &[u8]) -> Result<BearerToken<'_>, BearerError> {
     let padding = value.iter().rev().take_while(|byte| **byte == b'=').count();
     let letters = &value[..value.len() - padding];
     if !letters.is_empty() && letters.iter().copied().all(is_b64token_letter) {
-        return std::str::from_utf8(value).map(BearerToken).map_err(|_| BearerError::Malformed);
+        return std::str::from_utf8(value)
+            .map(BearerToken)
+            .map_err(|_cause| BearerError::Malformed);
     }
     Err(if value.contains(&b',') { BearerError::Repeated } else { BearerError::Malformed })
 }

@@ -21,7 +21,7 @@ pub struct TokenCache<V> {
 
 #[derive(Clone)]
 struct Entry<V> {
-    /// The issuer's key generation it was verified under.
+    /// `Verifier::generation` as it was before the token was verified.
     generation: u64,
     value: V,
 }
@@ -49,13 +49,14 @@ impl<V: Clone> TokenCache<V> {
         }
     }
 
-    /// The value of exactly this token, if it was verified under this key generation.
+    /// The value of exactly this token, if it was verified under this generation.
     pub fn find(&self, token: &str, generation: u64) -> Option<V> {
         let entry = self.entries.get(token)?;
         (entry.generation == generation).then_some(entry.value)
     }
 
-    /// Keeps a value. Only what was verified may be kept, or strangers could fill the cache.
+    /// Keeps a value under the generation that was read before the token was verified. Only what
+    /// was verified may be kept, or strangers could fill the cache.
     pub fn insert(&self, token: &str, generation: u64, value: V) {
         if token.len() <= MAX_TOKEN {
             self.entries.insert(token.into(), Entry { generation, value });

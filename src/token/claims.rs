@@ -30,7 +30,7 @@ impl Claims {
     /// A registered claim of another type is [`TokenError::Malformed`], never "absent"; whether an
     /// absent one is missed is the issuer's rule.
     pub fn parse(payload: &[u8]) -> Result<Self, TokenError> {
-        let members = strict_json::parse_object(payload).map_err(|_| TokenError::Malformed)?;
+        let members = strict_json::parse_object(payload).map_err(|_cause| TokenError::Malformed)?;
         for name in ["iss", "sub", "jti"] {
             if members.get(name).is_some_and(|value| !value.is_string()) {
                 return Err(TokenError::Malformed);

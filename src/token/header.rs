@@ -20,6 +20,7 @@ pub(super) struct Header<'h> {
     members: Members<'h>,
 }
 
+/// The members by name; a header in use has no more than a handful.
 type Members<'h> = SmallVec<[(Cow<'h, str>, Member<'h>); 6]>;
 
 /// A member's value: only text is ever used.
@@ -38,7 +39,7 @@ impl<'h> Header<'h> {
     pub(super) fn parse(json: &'h [u8]) -> Result<Self, TokenError> {
         let members =
             strict_json::parse_with(json, |bounds, de| de.deserialize_map(MembersVisitor(bounds)))
-                .map_err(|_| TokenError::Malformed)?;
+                .map_err(|_cause| TokenError::Malformed)?;
         let mut alg = None;
         for (name, member) in &members {
             match (&**name, member) {

@@ -1,6 +1,6 @@
 //! A trusted issuer: what its tokens must look like, and the keys that may have signed them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,6 +12,9 @@ use tokio::sync::Notify;
 use crate::secret::Secret;
 
 use super::{ClaimPath, KeySet, KeysError, TokenType};
+
+/// The last generation given out in this process, so that no two states of keys share a number.
+static GENERATION: AtomicU64 = AtomicU64::new(0);
 
 /// One `[[issuers]]` entry, every rule already checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -140,7 +143,7 @@ impl TrustedIssuer {
             config,
             scope,
             keys: ArcSwapOption::empty(),
-            generation: AtomicU64::new(0),
+            generation: AtomicU64::new(next_generation()),
             refresh_wanted: Notify::new(),
         }
     }
@@ -150,8 +153,8 @@ impl TrustedIssuer {
         let allowed = &self.config.algorithms;
         let keys = match &self.config.keys {
             KeysConfig::Secret(secret) => KeySet::from_secret(secret.expose(), allowed)?,
-            KeysConfig::JwksFile(path) => KeySet::parse_jwks(&std::fs::read(path)?, allowed)?,
-            KeysConfig::PemFile(path) => KeySet::parse_pem(&std::fs::read(path)?, allowed)?,
+            KeysConfig::JwksFile(path) => KeySet::parse_jwks(&read(path)?, allowed)?,
+            KeysConfig::PemFile(path) => KeySet::parse_pem(&read(path)?, allowed)?,
             KeysConfig::JwksUrl(_) | KeysConfig::Discovery => return Ok(()),
         };
         self.set_keys(keys);
@@ -181,17 +184,21 @@ impl TrustedIssuer {
     /// Puts other keys in place; tokens verified with the old ones must be verified again.
     pub fn set_keys(&self, keys: KeySet) {
         self.keys.store(Some(Arc::new(keys)));
-        // After the keys, so that whoever reads the new number also finds the new keys.
-        self.generation.fetch_add(1, Ordering::Release);
+        self.keys_changed();
     }
 
     /// Takes the keys away: they were not confirmed for too long.
     pub fn clear_keys(&self) {
         self.keys.store(None);
-        self.generation.fetch_add(1, Ordering::Release);
+        self.keys_changed();
     }
 
-    /// Goes up with every change of the keys. Read it before verifying what is to be cached.
+    /// The number is drawn after the keys are in place: whoever reads it finds these keys or later ones.
+    fn keys_changed(&self) {
+        self.generation.fetch_max(next_generation(), Ordering::AcqRel);
+    }
+
+    /// Goes up with every change of the keys; no two issuers share a number.
     pub fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
@@ -205,4 +212,13 @@ impl TrustedIssuer {
     pub async fn refresh_wanted(&self) {
         self.refresh_wanted.notified().await;
     }
+}
+
+/// A number higher than every one given out before.
+pub(super) fn next_generation() -> u64 {
+    GENERATION.fetch_add(1, Ordering::AcqRel) + 1
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, KeysError> {
+    std::fs::read(path).map_err(|source| KeysError::Read { path: path.into(), source })
 }

@@ -13,6 +13,16 @@ use super::header::algorithm_named;
 use super::keys::VerifyingKey;
 use super::strict_json;
 
+/// The algorithms an RSA key may be used with.
+pub(super) const RSA_ALGORITHMS: &[Algorithm] = &[
+    Algorithm::RS256,
+    Algorithm::RS384,
+    Algorithm::RS512,
+    Algorithm::PS256,
+    Algorithm::PS384,
+    Algorithm::PS512,
+];
+
 /// The smallest RSA modulus that is used (RFC 7518 §3.3), and the largest that can be, in bits.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
@@ -59,16 +69,6 @@ pub(super) fn key_id(json: &str) -> Option<Box<str>> {
     let jwk: Value = serde_json::from_str(json).ok()?;
     Some(jwk.get("kid")?.as_str()?.into())
 }
-
-/// The algorithms an RSA key may be used with.
-pub(super) const RSA_ALGORITHMS: &[Algorithm] = &[
-    Algorithm::RS256,
-    Algorithm::RS384,
-    Algorithm::RS512,
-    Algorithm::PS256,
-    Algorithm::PS384,
-    Algorithm::PS512,
-];
 
 /// `use` and `key_ops` (RFC 7517 §4.2, §4.3).
 fn is_for_verifying(jwk: &Jwk) -> bool {
@@ -155,3 +155,7 @@ fn has_roca_fingerprint(modulus: &[u8]) -> bool {
         false
     })
 }
+
+#[cfg(test)]
+#[path = "tests/jwk.rs"]
+mod tests;

@@ -1,8 +1,9 @@
 //! The keys that may have signed an issuer's tokens, each with its one algorithm (RFC 8725 §3.1).
 
 use std::collections::HashMap;
-use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::{fmt, io};
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey};
@@ -46,7 +47,7 @@ pub enum KeysError {
     TooLong,
     /// Not a JSON object with a list `keys`.
     #[error("this is not a JWK set (RFC 7517): a JSON object with a list `keys` is wanted")]
-    NotAKeySet,
+    NotAKeySet(#[source] serde_json::Error),
     /// More than 64 keys.
     #[error("the key set has more than 64 keys")]
     TooManyKeys,
@@ -79,8 +80,13 @@ pub enum KeysError {
         algorithm: Algorithm,
     },
     /// The file could not be read.
-    #[error("the key file could not be read")]
-    Read(#[from] std::io::Error),
+    #[error("the key file {} could not be read", path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
 }
 
 #[derive(Deserialize)]
@@ -138,8 +144,7 @@ impl KeySet {
         if json.len() > MAX_DOCUMENT {
             return Err(KeysError::TooLong);
         }
-        let document: Document<'_> =
-            serde_json::from_slice(json).map_err(|_| KeysError::NotAKeySet)?;
+        let document: Document<'_> = serde_json::from_slice(json).map_err(KeysError::NotAKeySet)?;
         if document.keys.len() > MAX_KEYS {
             return Err(KeysError::TooManyKeys);
         }

@@ -59,10 +59,10 @@ impl SigningKey {
     pub fn generate(algorithm: Algorithm) -> Result<Self, MintError> {
         if let Some(length) = hash_length(algorithm) {
             let mut secret = vec![0; length];
-            rand::fill(&mut secret).map_err(|_| MintError::Generate)?;
+            rand::fill(&mut secret).map_err(|_cause| MintError::Generate)?;
             return Self::from_secret(algorithm, &secret);
         }
-        let der = generate_pkcs8(algorithm).map_err(|_| MintError::Generate)?;
+        let der = generate_pkcs8(algorithm).map_err(|_cause| MintError::Generate)?;
         Self::from_pem(algorithm, &pem("PRIVATE KEY", &der))
     }
 
@@ -79,7 +79,7 @@ impl SigningKey {
         let mut it = Self { algorithm, key, id: None, material }.tried()?;
         let jwk = Jwk::from_encoding_key(&it.key, algorithm);
         let id = jwk.and_then(|jwk| jwk.thumbprint(ThumbprintHash::SHA256));
-        it.id = Some(id.map_err(|_| MintError::NotAPrivateKey)?);
+        it.id = Some(id.map_err(|_cause| MintError::NotAPrivateKey)?);
         Ok(it)
     }
 
@@ -186,7 +186,7 @@ impl SigningKey {
 
     fn tried(self) -> Result<Self, MintError> {
         jsonwebtoken::crypto::sign(b"", &self.key, self.algorithm)
-            .map_err(|_| MintError::NotAPrivateKey)?;
+            .map_err(|_cause| MintError::NotAPrivateKey)?;
         Ok(self)
     }
 }
@@ -236,3 +236,7 @@ fn pem(label: &str, der: &[u8]) -> String {
     pem.extend(["-----END ", label, "-----\n"]);
     pem
 }
+
+#[cfg(test)]
+#[path = "tests/mint.rs"]
+mod tests;

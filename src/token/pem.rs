@@ -25,7 +25,7 @@ pub(super) fn parse(pem: &[u8], allowed: &[Algorithm]) -> Result<Vec<VerifyingKe
 fn public_key(pem: &[u8]) -> Result<Vec<u8>, KeysError> {
     let (mut keys, mut certificates) = (Vec::new(), Vec::new());
     for section in <(SectionKind, Vec<u8>)>::pem_slice_iter(pem) {
-        let (kind, der) = section.map_err(|_| KeysError::NotOnePublicKey)?;
+        let (kind, der) = section.map_err(|_cause| KeysError::NotOnePublicKey)?;
         match kind {
             SectionKind::PublicKey => keys.push(der),
             SectionKind::Certificate => certificates.push(der),
@@ -40,7 +40,7 @@ fn public_key(pem: &[u8]) -> Result<Vec<u8>, KeysError> {
         (0, Some(der)) => {
             let der = CertificateDer::from(der);
             let certificate =
-                ParsedCertificate::try_from(&der).map_err(|_| KeysError::UnsupportedKey)?;
+                ParsedCertificate::try_from(&der).map_err(|_cause| KeysError::UnsupportedKey)?;
             Ok(certificate.subject_public_key_info().to_vec())
         }
         _ => Err(KeysError::NotOnePublicKey),

@@ -1,9 +1,6 @@
 //! Key sets kept up to date in the background: fetched again, read again, and given up when they
 //! could not be confirmed for a day.
 
-mod fetch;
-mod origin;
-
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +20,9 @@ use crate::shutdown::Drain;
 use self::fetch::FetchError;
 use self::origin::Origin;
 use super::{KeySet, KeysConfig, KeysError, TrustedIssuer};
+
+mod fetch;
+mod origin;
 
 /// Between two fetches when the server does not say.
 const INTERVAL: Duration = Duration::from_secs(5 * 60);
@@ -165,7 +165,7 @@ impl<O: DocumentOrigin> Refresh<O> {
         self.confirmed = Some(Instant::now());
         self.series.confirmed.set(self.clock.now().as_secs() as i64);
         let max_age = document.max_age.map(|age| age.clamp(SHORTEST, LONGEST));
-        Ok(jittered(max_age.unwrap_or(self.origin.interval())))
+        Ok(jittered(max_age.unwrap_or_else(|| self.origin.interval())))
     }
 
     fn take_over(&mut self, keys: KeySet, fingerprint: [u8; 32]) {

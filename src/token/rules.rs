@@ -44,8 +44,8 @@ pub(super) fn check(
 fn check_typ(accepted: &TypeHeaders, header: &Header<'_>) -> Result<(), TokenError> {
     let (TypeHeaders::OneOf(accepted), Some(typ)) = (accepted, header.typ()) else { return Ok(()) };
     let typ = without_application(typ);
-    let fits = |one: &Box<str>| without_application(one).eq_ignore_ascii_case(typ);
-    if accepted.iter().any(fits) { Ok(()) } else { Err(TokenError::TypeHeader) }
+    let fits = |one: &str| without_application(one).eq_ignore_ascii_case(typ);
+    if accepted.iter().any(|one| fits(one)) { Ok(()) } else { Err(TokenError::TypeHeader) }
 }
 
 /// RFC 7515 §4.1.9: the prefix may be left out.
@@ -59,12 +59,12 @@ fn without_application(typ: &str) -> &str {
 
 /// Empty text names nobody and nothing, so it is as good as absent.
 fn check_required(config: &IssuerConfig, claims: &Claims) -> Result<(), TokenError> {
-    let has = |name: &Box<str>| match claims.member(name) {
+    let has = |name: &str| match claims.member(name) {
         None | Some(Value::Null) => false,
         Some(Value::String(text)) => !text.is_empty(),
         Some(_) => true,
     };
-    if config.require.iter().all(has) { Ok(()) } else { Err(TokenError::MissingClaim) }
+    if config.require.iter().all(|name| has(name)) { Ok(()) } else { Err(TokenError::MissingClaim) }
 }
 
 /// The kind by the issuer's words; a word that is in neither list is another kind (RFC 8725 §3.12).

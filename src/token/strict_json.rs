@@ -175,8 +175,9 @@ pub(super) fn parse_with<'de, T>(
 ) -> Result<T, NotStrict> {
     let members = Cell::new(MEMBERS);
     let mut de = serde_json::Deserializer::from_slice(bytes);
-    let value = read(Bounds { depth: DEPTH, members: &members }, &mut de).map_err(|_| NotStrict)?;
-    de.end().map_err(|_| NotStrict)?;
+    let value =
+        read(Bounds { depth: DEPTH, members: &members }, &mut de).map_err(|_cause| NotStrict)?;
+    de.end().map_err(|_cause| NotStrict)?;
     Ok(value)
 }
 

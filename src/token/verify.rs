@@ -10,6 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::clock::UnixTime;
 
 use super::header::Header;
+use super::issuer::next_generation;
 use super::jws::Jws;
 use super::keys::VerifyingKey;
 use super::{BearerToken, Claims, TokenError, TokenType, TrustedIssuer, rules};
@@ -20,6 +21,7 @@ pub struct Verifier {
     issuers: Vec<Arc<TrustedIssuer>>,
     by_iss: HashMap<Arc<str>, Arc<TrustedIssuer>, foldhash::fast::RandomState>,
     without_iss: Vec<Arc<TrustedIssuer>>,
+    made_at: u64,
 }
 
 /// A token that one of our issuers signed; nothing is said of whether it is good for anything.
@@ -52,16 +54,25 @@ impl Verifier {
         let mut without_iss = Vec::new();
         for issuer in &issuers {
             match &issuer.config().issuer {
-                Some(iss) => drop(by_iss.entry(Arc::clone(iss)).or_insert(Arc::clone(issuer))),
+                Some(iss) => {
+                    by_iss.entry(Arc::clone(iss)).or_insert_with(|| Arc::clone(issuer));
+                }
                 None => without_iss.push(Arc::clone(issuer)),
             }
         }
-        Self { issuers, by_iss, without_iss }
+        Self { issuers, by_iss, without_iss, made_at: next_generation() }
     }
 
     /// The issuers, in the configuration's order.
     pub fn issuers(&self) -> &[Arc<TrustedIssuer>] {
         &self.issuers
+    }
+
+    /// Goes up with every change of any issuer's keys, and is higher for every verifier made later:
+    /// what was verified under a lower one must be verified again. Read it before verifying what is
+    /// to be cached.
+    pub fn generation(&self) -> u64 {
+        self.issuers.iter().map(|it| it.generation()).fold(self.made_at, u64::max)
     }
 
     /// Verifies a token at the time `now`. The signature comes before every rule about claims, so
@@ -122,12 +133,18 @@ impl Verifier {
         if let [only] = &*self.without_iss {
             return Ok(only);
         }
-        let mut knowing =
-            self.without_iss.iter().filter(|issuer| with_key(issuer, header, |_| Ok(())).is_ok());
-        match (knowing.next(), knowing.next()) {
-            (Some(issuer), None) => Ok(issuer),
-            _ => Err(TokenError::UnknownIssuer),
+        let mut knowing = None;
+        let mut otherwise = TokenError::UnknownIssuer;
+        for issuer in &self.without_iss {
+            match with_key(issuer, header, |_| Ok(())) {
+                Ok(()) if knowing.is_some() => return Err(TokenError::UnknownIssuer),
+                Ok(()) => knowing = Some(&**issuer),
+                // It may be this one's token: our fault, so a later try may succeed.
+                Err(TokenError::KeysUnavailable) => otherwise = TokenError::KeysUnavailable,
+                Err(_) => {}
+            }
         }
+        knowing.ok_or(otherwise)
     }
 }
 

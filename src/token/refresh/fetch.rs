@@ -75,7 +75,7 @@ impl Fetcher {
 
     /// Gets the document; `url` has been [`checked`].
     pub(super) async fn document(&self, url: &Uri) -> Result<Document, FetchError> {
-        timeout(TIMEOUT, self.exchange(url)).await.map_err(|_| FetchError::TimedOut)?
+        timeout(TIMEOUT, self.exchange(url)).await.map_err(|_cause| FetchError::TimedOut)?
     }
 
     async fn exchange(&self, url: &Uri) -> Result<Document, FetchError> {
@@ -83,7 +83,7 @@ impl Fetcher {
             .header(ACCEPT, "application/jwk-set+json, application/json")
             .header(USER_AGENT, concat!("portcullis/", env!("CARGO_PKG_VERSION")))
             .body(Empty::new())
-            .map_err(|_| FetchError::Url)?;
+            .map_err(|_cause| FetchError::Url)?;
         let response = self.client.request(request).await.map_err(|error| {
             tracing::debug!(cause = ?error.source(), "key server not reached");
             FetchError::Connect
@@ -107,7 +107,8 @@ pub(super) fn checked(url: Uri) -> Result<Uri, FetchError> {
 /// For a machine without root certificates: key servers on loopback still work.
 fn trusting_nobody() -> Result<ClientConfig, FetchError> {
     let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()));
-    let builder = builder.with_safe_default_protocol_versions().map_err(|_| FetchError::Tls)?;
+    let builder =
+        builder.with_safe_default_protocol_versions().map_err(|_cause| FetchError::Tls)?;
     Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
 }
 
@@ -125,8 +126,11 @@ async fn read(response: Response<Incoming>) -> Result<Document, FetchError> {
         return Err(FetchError::NotJson);
     }
     let max_age = max_age(&head.headers);
-    let bytes =
-        Limited::new(body, MAX_DOCUMENT).collect().await.map_err(|_| FetchError::Body)?.to_bytes();
+    let bytes = Limited::new(body, MAX_DOCUMENT)
+        .collect()
+        .await
+        .map_err(|_cause| FetchError::Body)?
+        .to_bytes();
     Ok(Document { bytes: bytes.to_vec(), max_age })
 }
 

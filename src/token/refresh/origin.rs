@@ -40,7 +40,7 @@ impl Origin {
                 let issuer = config.issuer.as_deref().ok_or(FetchError::Url)?;
                 let url =
                     format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
-                let url = checked(url.parse().map_err(|_| FetchError::Url)?)?;
+                let url = checked(url.parse().map_err(|_cause| FetchError::Url)?)?;
                 Self::Discovery { fetcher: Fetcher::new()?, issuer: issuer.into(), url }
             }
         }))
@@ -57,7 +57,9 @@ impl DocumentOrigin for Origin {
                 Ok(fetcher.document(&url).await?)
             }
             Self::File(path) => {
-                let bytes = tokio::fs::read(path).await.map_err(KeysError::Read)?;
+                let bytes = tokio::fs::read(path)
+                    .await
+                    .map_err(|source| KeysError::Read { path: path.clone(), source })?;
                 Ok(Document { bytes, max_age: None })
             }
         }
@@ -73,9 +75,10 @@ impl DocumentOrigin for Origin {
 
 /// The key set's place. Metadata of another issuer is refused (OpenID Connect Discovery 1.0 §4.3).
 fn jwks_uri(metadata: &[u8], issuer: &str) -> Result<Uri, FetchError> {
-    let metadata: Metadata = serde_json::from_slice(metadata).map_err(|_| FetchError::Metadata)?;
+    let metadata: Metadata =
+        serde_json::from_slice(metadata).map_err(|_cause| FetchError::Metadata)?;
     if *metadata.issuer != *issuer {
         return Err(FetchError::OtherIssuer);
     }
-    checked(metadata.jwks_uri.parse().map_err(|_| FetchError::Url)?)
+    checked(metadata.jwks_uri.parse().map_err(|_cause| FetchError::Url)?)
 }

@@ -149,6 +149,10 @@ fn tokens_without_iss_belong_to_the_issuer_that_says_so_and_to_its_key() {
     assert_eq!(&**verify_at(&two, &token, NOW).unwrap().issuer(), "django");
     let token = ED.sign(&Map::new(), &bare);
     assert_eq!(verify_at(&two, &token, NOW).unwrap_err(), TokenError::UnknownIssuer);
+    two.issuers()[1].clear_keys();
+    assert_eq!(verify_at(&two, &token, NOW).unwrap_err(), TokenError::KeysUnavailable);
+    let token = RSA.sign(&Map::new(), &bare);
+    assert!(verify_at(&two, &token, NOW).is_ok(), "one issuer's trouble is not another's");
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn a_key_document_comes_by_https_or_from_loopback() {
         ("file:///etc/passwd", false),
         ("/jwks.json", false),
     ] {
-        let checked = url.parse().map_err(|_| FetchError::Url).and_then(checked);
+        let checked = url.parse().map_err(|_cause| FetchError::Url).and_then(checked);
         assert_eq!(checked.is_ok(), fits, "{url}");
     }
 }

@@ -12,8 +12,7 @@ fn a11_only_the_canonical_base64url_is_accepted() {
         parts[index] = text;
         parts.join(".")
     };
-    for index in 0..3 {
-        let part = parts[index];
+    for (index, part) in parts.iter().copied().enumerate() {
         let (start, last) = part.split_at(part.len() - 1);
         for letter in ALPHABET.iter().map(|it| char::from(*it)).filter(|it| !last.contains(*it)) {
             assert_refused(&put(index, &format!("{start}{letter}")), "another last letter");
@@ -29,6 +28,22 @@ fn a11_only_the_canonical_base64url_is_accepted() {
         assert_refused(&put(index, &format!(" {part}")), "space in front");
     }
     assert!(verify(&token).is_ok());
+}
+
+#[test]
+fn a11_no_other_text_of_one_letter_difference_is_accepted() {
+    for key in [&*RSA, &*EC, &*ED] {
+        let token = key.sign(&Map::new(), &claims());
+        for index in 0..token.len() {
+            let (start, rest) = token.split_at(index);
+            let (letter, end) = rest.split_at(1);
+            for other in ["A", "z", "_", "=", ""] {
+                if other != letter {
+                    assert_refused(&format!("{start}{other}{end}"), "one letter");
+                }
+            }
+        }
+    }
 }
 
 #[test]
@@ -175,4 +190,13 @@ fn a41_a_token_above_8_kib_is_not_looked_at_and_dots_cost_nothing() {
     assert_eq!(assert_refused(&".".repeat(2000), "2000 dots"), TokenError::Malformed);
     let long = token_of(claims_with(json!({ "x": "a".repeat(5000) })).to_string());
     assert!(long.len() > 6 * 1024 && verify(&long).is_ok());
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_panics_and_none_is_accepted(text in ".{0,300}", header in ".{0,60}", payload in ".{0,60}") {
+        proptest::prop_assert!(verify(&text).is_err());
+        let token = [b64(header), b64(payload), b64(text)].join(".");
+        proptest::prop_assert!(verify(&token).is_err());
+    }
 }

@@ -8,9 +8,8 @@ fn header_with(member: &str, json: &str) -> String {
 
 #[test]
 fn a15_a16_keys_in_the_header_are_not_used_and_not_fetched() {
-    let own = STRANGER.public_jwk().unwrap();
     for (member, value) in [
-        ("jwk", own.clone()),
+        ("jwk", STRANGER.public_jwk().unwrap()),
         ("jwk", json!({"kty": "oct", "k": ""})),
         ("x5c", json!(["MIIB"])),
         ("x5t", json!("AAAA")),

@@ -86,3 +86,28 @@ fn a31_the_word_may_be_in_the_header() {
     let token = token_under(r#"{"alg":"RS256","kid":"rsa","use":["a"]}"#);
     assert_eq!(verify_at(&gate, &token, NOW).unwrap_err(), TokenError::UnknownType);
 }
+
+#[test]
+fn tokens_as_flask_jwt_extended_makes_them_are_accepted() {
+    let key = SigningKey::generate(Algorithm::HS256).unwrap();
+    let issuer = TrustedIssuer::new(IssuerConfig {
+        name: "flask".into(),
+        issuer: None,
+        audiences: Audiences::Any,
+        algorithms: vec![Algorithm::HS256],
+        keys: KeysConfig::Secret(key.to_secret().unwrap()),
+        ..config()
+    });
+    issuer.load_local().unwrap();
+    let gate = Verifier::new(vec![Arc::new(issuer)]);
+    for (word, kind) in [("access", TokenType::Access), ("refresh", TokenType::Refresh)] {
+        let claims = json!({
+            "fresh": false, "iat": NOW, "jti": "6f1a2b3c-4d5e-4f60-8a7b-9c0d1e2f3a4b", "type": word,
+            "sub": "alice", "nbf": NOW, "csrf": "0d1e2f3a-4d5e-4f60-8a7b-9c0d6f1a2b3c",
+            "exp": NOW + 900,
+        });
+        let verified = verify_at(&gate, &key.sign(&Map::new(), &claims), NOW).unwrap();
+        assert_eq!((verified.token_type(), &**verified.scope()), (kind, "flask"));
+        assert_eq!(verified.key_id(), None);
+    }
+}

@@ -96,7 +96,7 @@ fn encodings_of_public_keys() -> Vec<Vec<u8>> {
         format!("-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----"),
         format!("\n-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----\n"),
         format!("-----BEGIN PUBLIC KEY-----\r\n{body}\r\n-----END PUBLIC KEY-----\r\n"),
-        body.clone(),
+        body,
     ] {
         all.push(pem.into_bytes());
     }
