@@ -39,6 +39,9 @@ pub(super) enum Failure {
     Final(ForwardError),
 }
 
+/// Read buffer of one connection, bytes; also the longest head of an answer.
+const BUFFER: usize = 128 * 1024;
+
 // === impl Link ===
 
 impl Link {
@@ -56,8 +59,8 @@ impl Link {
             return Err(ForwardError::Connect);
         };
         let io = TokioIo::new(Half::new(stream));
-        let handshake = Builder::new().writev(false).handshake(io).await;
-        let (sender, connection) = handshake.map_err(|_| ForwardError::Connect)?;
+        let handshake = Builder::new().writev(false).max_buf_size(BUFFER).handshake(io).await;
+        let (sender, connection) = handshake.ok().ok_or(ForwardError::Connect)?;
         Ok(Box::new(Self { sender, connection, timer: Deadline::new() }))
     }
 

@@ -122,8 +122,7 @@ impl Forwarder {
         let (response, link, lease) = sending.run(request).await?;
         let (mut head, body) = response.into_parts();
         head::clean_answer(&mut head, &body, forward.trailers);
-        let body =
-            download::UpstreamBody::attach(body, link, lease, upstream.idle_timeout, trailers);
+        let body = UpstreamBody::attach(body, link, lease, upstream.idle_timeout, trailers);
         Ok(Response::from_parts(head, body))
     }
 }

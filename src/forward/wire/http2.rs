@@ -91,8 +91,10 @@ async fn an_answer_that_breaks_off_resets_its_stream_alone() {
     let gate = Setup::new(upstream.address).start();
     let mut sender = client(gate.connect().await).await;
     let broken = request("http://a/").body(Full::default()).unwrap();
-    let broken = within(sender.send_request(broken)).await.unwrap();
-    assert!(within(broken.into_body().collect()).await.is_err());
+    // The stream is reset before or after its head has left.
+    if let Ok(broken) = within(sender.send_request(broken)).await {
+        assert!(within(broken.into_body().collect()).await.is_err());
+    }
     let whole = request("http://a/").body(Full::default()).unwrap();
     let whole = within(sender.send_request(whole)).await.unwrap();
     assert_eq!(&whole.into_body().collect().await.unwrap().to_bytes()[..], b"hello");
