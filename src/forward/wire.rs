@@ -245,11 +245,16 @@ pub(super) async fn within<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(PATIENCE, future).await.expect("in time")
 }
 
+/// A side that says nothing for a while: the subject of a test, never a way to wait for something.
+pub(super) async fn pause(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
 /// Waits until it holds.
 pub(super) async fn eventually(mut holds: impl FnMut() -> bool) {
     within(async {
         while !holds() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            pause(Duration::from_millis(5)).await;
         }
     })
     .await;

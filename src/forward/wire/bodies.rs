@@ -53,7 +53,7 @@ async fn an_endless_download_is_held_back_by_a_client_that_does_not_read() {
     let mut before = 0;
     within(async {
         loop {
-            tokio::time::sleep(Duration::from_millis(300)).await;
+            pause(Duration::from_millis(300)).await;
             let now = written.load(Ordering::SeqCst);
             if now == before {
                 return;
@@ -245,9 +245,9 @@ async fn a_slow_client_is_not_the_upstream_s_fault() {
     client.write_all(head.as_bytes()).await.unwrap();
     for _ in 0..9 {
         client.write_all(b"x").await.unwrap();
-        tokio::time::sleep(Duration::from_millis(60)).await;
+        pause(Duration::from_millis(60)).await;
     }
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    pause(Duration::from_millis(400)).await;
     assert_eq!(status(&exchange(&mut client, "x").await), 200);
 }
 
