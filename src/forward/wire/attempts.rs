@@ -178,3 +178,50 @@ async fn checks_take_an_endpoint_out_and_back_in() {
     eventually(|| endpoint.is_healthy()).await;
     assert_eq!(status(&exchange(&mut gate.connect().await, GET).await), 200);
 }
+
+#[tokio::test]
+async fn answers_are_never_mixed_up_while_clients_come_and_go() {
+    let upstream = Recorder::scripted(|_, mut stream, _| async move {
+        let mut count = 0;
+        while let Some(request) = read_request(&mut stream).await {
+            count += 1;
+            let target = request.split(' ').nth(1).unwrap_or_default();
+            let answer = if count % 2 == 0 {
+                format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{target}", target.len())
+            } else {
+                let size = target.len();
+                format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{size:x}\r\n{target}\r\n0\r\n\r\n")
+            };
+            if stream.write_all(answer.as_bytes()).await.is_err() || count == 20 {
+                return;
+            }
+        }
+    })
+    .await;
+    let mut setup = Setup::new(upstream.address);
+    setup.listener.workers = 2;
+    let gate = setup.start();
+    let clients = (0..24).map(|client| {
+        let gate = &gate;
+        async move {
+            let mut stream = gate.connect().await;
+            for number in 0..60 {
+                let target = format!("/{client}/{number}");
+                let get = format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
+                if (client + number) % 7 == 0 {
+                    // Leaves in the middle and comes back.
+                    stream.write_all(get.as_bytes()).await.expect("a write");
+                    stream = gate.connect().await;
+                    continue;
+                }
+                let got = exchange(&mut stream, &get).await;
+                assert_eq!(status(&got), 200, "{got}");
+                assert!(
+                    got.trim_end_matches("\r\n0\r\n\r\n").ends_with(&target),
+                    "{target}: {got}"
+                );
+            }
+        }
+    });
+    within(futures_util::future::join_all(clients)).await;
+}

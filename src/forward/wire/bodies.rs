@@ -27,6 +27,21 @@ async fn a_chunked_get_arrives_with_its_body() {
 }
 
 #[tokio::test]
+async fn a_body_that_looks_like_a_request_is_a_body() {
+    let upstream = Recorder::answering(HELLO).await;
+    let gate = Setup::new(upstream.address).start();
+    let inside = "GET /inside HTTP/1.1\r\nHost: a\r\n\r\n";
+    for method in ["GET", "DELETE", "OPTIONS", "POST"] {
+        let head = format!("{method} / HTTP/1.1\r\nHost: a\r\nContent-Length: {}", inside.len());
+        let got = exchange(&mut gate.connect().await, &format!("{head}\r\n\r\n{inside}")).await;
+        assert_eq!(status(&got), 200, "{got}");
+    }
+    let seen = upstream.seen();
+    assert_eq!(seen.len(), 4);
+    assert!(seen.iter().all(|request| request.ends_with(inside)), "{seen:?}");
+}
+
+#[tokio::test]
 async fn an_endless_download_is_held_back_by_a_client_that_does_not_read() {
     const CHUNK: usize = 64 * 1024;
     let written = Arc::new(AtomicUsize::new(0));
