@@ -138,7 +138,7 @@ pub fn authority(parts: &Parts) -> Result<&str, RequestError> {
     let target = parts.uri.authority().map(http::uri::Authority::as_str);
     let mut hosts = parts.headers.get_all(header::HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
-        (Some(host), None) => Some(host.to_str().map_err(|_| RequestError::BadAuthority)?),
+        (Some(host), None) => Some(host.to_str().ok().ok_or(RequestError::BadAuthority)?),
         (None, None) => None,
         _ => return Err(RequestError::BadAuthority),
     };
@@ -167,7 +167,7 @@ pub fn drop_odd_names(
     headers: &mut HeaderMap,
     identity: &IdentityNames,
 ) -> Result<usize, RequestError> {
-    if headers.keys().all(|name| is_plain(name)) {
+    if headers.keys().all(is_plain) {
         return Ok(0);
     }
     let odd: Vec<HeaderName> = headers.keys().filter(|name| !is_plain(name)).cloned().collect();

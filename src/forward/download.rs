@@ -133,11 +133,9 @@ impl UpstreamBody {
     /// The next frame, driving the connection until it can give none.
     fn poll_incoming(
         &mut self,
-        cx: &mut Context<'_>,
+        cx: &Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        // The connection is polled by us alone, with the real waker: its word needs none.
-        let mut quiet = Context::from_waker(Waker::noop());
-        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(&mut quiet) {
+        if let Poll::Ready(frame) = self.poll_quietly() {
             return Poll::Ready(frame);
         }
         if let Some(link) = &mut self.link
@@ -145,7 +143,17 @@ impl UpstreamBody {
         {
             self.link = None;
         }
-        Pin::new(&mut self.body).poll_frame(&mut quiet)
+        self.poll_quietly()
+    }
+
+    /// What the connection has ready. It is polled by us alone, before we wait: neither need wake us.
+    fn poll_quietly(&mut self) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let Self { body, link, .. } = self;
+        let mut quiet = Context::from_waker(Waker::noop());
+        match link {
+            Some(link) => link.deaf(|| Pin::new(body).poll_frame(&mut quiet)),
+            None => Pin::new(body).poll_frame(&mut quiet),
+        }
     }
 
     fn pass(&mut self, frame: Frame<Bytes>) -> Option<Result<Frame<Bytes>, BodyError>> {

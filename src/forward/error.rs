@@ -42,7 +42,7 @@ pub enum BodyError {
     Broken,
 }
 
-// === impl From ===
+// === impl ForwardError ===
 
 impl From<BodyError> for ForwardError {
     fn from(error: BodyError) -> Self {

@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::deadline::Deadline;
 
+use super::ear::Ear;
 use super::error::ForwardError;
 use super::half::Half;
 use super::upload::{Upload, UploadState};
@@ -25,6 +26,7 @@ use super::upload::{Upload, UploadState};
 pub(super) struct Link {
     sender: SendRequest<Upload>,
     connection: Connection<TokioIo<Half>, Upload>,
+    ear: Ear,
     pub(super) timer: Deadline,
 }
 
@@ -38,6 +40,9 @@ pub(super) enum Failure {
     /// Anything else.
     Final(ForwardError),
 }
+
+/// Read buffer of one connection, bytes; also the longest head of an answer.
+const BUFFER: usize = 128 * 1024;
 
 // === impl Link ===
 
@@ -56,20 +61,28 @@ impl Link {
             return Err(ForwardError::Connect);
         };
         let io = TokioIo::new(Half::new(stream));
-        let handshake = Builder::new().writev(false).handshake(io).await;
-        let (sender, connection) = handshake.map_err(|_| ForwardError::Connect)?;
-        Ok(Box::new(Self { sender, connection, timer: Deadline::new() }))
+        let handshake = Builder::new().writev(false).max_buf_size(BUFFER).handshake(io).await;
+        let (sender, connection) = handshake.ok().ok_or(ForwardError::Connect)?;
+        Ok(Box::new(Self { sender, connection, ear: Ear::new(), timer: Deadline::new() }))
     }
 
     /// Whether it is open, quiet and ready for another request. Wakes nobody later.
     pub(super) fn is_alive(&mut self) -> bool {
+        self.ear.forget();
         let mut context = Context::from_waker(Waker::noop());
-        self.poll_connection(&mut context).is_pending() && self.sender.is_ready()
+        let polled = Pin::new(&mut self.connection).poll(&mut context);
+        polled.is_pending() && self.sender.is_ready()
     }
 
     /// Drives the connection. Ready: it has ended and must not be polled again.
-    pub(super) fn poll_connection(&mut self, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
-        Pin::new(&mut self.connection).poll(cx)
+    pub(super) fn poll_connection(&mut self, cx: &Context<'_>) -> Poll<hyper::Result<()>> {
+        let mut context = Context::from_waker(self.ear.listen(cx));
+        Pin::new(&mut self.connection).poll(&mut context)
+    }
+
+    /// Runs what would wake the connection, of which its task needs no word.
+    pub(super) fn deaf<T>(&self, part: impl FnOnce() -> T) -> T {
+        self.ear.deaf(part)
     }
 
     /// Sends a request and waits for the answer's head. The patience counts from the last byte of an
@@ -82,10 +95,9 @@ impl Link {
     ) -> Result<Response<Incoming>, Failure> {
         let sent = Instant::now();
         let mut answer = pin!(self.sender.try_send_request(request));
-        let (connection, timer) = (&mut self.connection, &mut self.timer);
         let mut ended = false;
         let result = poll_fn(|cx| {
-            if !ended && Pin::new(&mut *connection).poll(cx).is_ready() {
+            if !ended && self.poll_connection(cx).is_ready() {
                 ended = true;
             }
             // The connection is polled right before, by us alone: its word needs no waker.
@@ -100,7 +112,7 @@ impl Link {
                 return Poll::Pending;
             }
             let start = state.progress().map_or(sent, |progress| progress.max(sent));
-            timer.poll_passed(cx, start + patience).map(|()| None)
+            self.timer.poll_passed(cx, start + patience).map(|()| None)
         })
         .await;
         match result {

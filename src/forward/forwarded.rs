@@ -3,14 +3,14 @@
 //! `X-Forwarded-For`, `-Proto`, `-Host`, `-Port` and `X-Real-IP` are always set. `Forwarded`
 //! (RFC 7239) is continued when a trusted proxy began it, and removed otherwise.
 
-use std::fmt::Write as _;
+use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 use http::HeaderMap;
 use http::header::{self, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
-use crate::peer::{Peer, Scheme};
+use crate::peer::{Peer, Scheme, TrustedProxies};
 
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -40,6 +40,23 @@ pub fn set(headers: &mut HeaderMap, peer: &Peer, host: &HeaderValue, trusted: bo
     headers.entry(PORT).or_insert_with(|| HeaderValue::from(peer.local.port()));
 }
 
+/// The client's own address: the peer's, or what trusted proxies say about it, nearest untrusted first.
+pub fn client_address(headers: &HeaderMap, peer: SocketAddr, trusted: &TrustedProxies) -> IpAddr {
+    let mut client = peer.ip().to_canonical();
+    let listed = headers.get_all(FOR).iter().filter_map(|value| value.to_str().ok());
+    let hops: SmallVec<[&str; 4]> = listed.flat_map(|value| value.split(',')).collect();
+    for hop in hops.iter().rev() {
+        if !trusted.contains(client) {
+            break;
+        }
+        match hop.trim().parse::<IpAddr>() {
+            Ok(before) => client = before.to_canonical(),
+            Err(_) => break,
+        }
+    }
+    client
+}
+
 /// Removes everything of the family, also the members we do not know.
 fn strip(headers: &mut HeaderMap) {
     let family: SmallVec<[HeaderName; 4]> = headers
@@ -56,27 +73,13 @@ fn strip(headers: &mut HeaderMap) {
 }
 
 fn address_value(client: IpAddr) -> HeaderValue {
-    let mut text = AddressText::new();
-    // An address is at most 45 characters and all of them visible.
-    let written = write!(text, "{client}").is_ok();
-    let value = written.then(|| HeaderValue::from_bytes(&text.0).ok()).flatten();
+    // An address is at most 45 characters, all of them visible.
+    let mut text = [0; 48];
+    let mut rest = &mut text[..];
+    let written = write!(rest, "{client}").ok();
+    let left = rest.len();
+    let value = written.and_then(|()| HeaderValue::from_bytes(&text[..text.len() - left]).ok());
     value.unwrap_or_else(|| HeaderValue::from_static("unknown"))
-}
-
-/// Writes text on the stack.
-struct AddressText(SmallVec<[u8; 48]>);
-
-impl AddressText {
-    fn new() -> Self {
-        Self(SmallVec::new())
-    }
-}
-
-impl std::fmt::Write for AddressText {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        self.0.extend_from_slice(text.as_bytes());
-        Ok(())
-    }
 }
 
 /// Appends to a list field and makes one line of it, so that no reader takes only the first.
@@ -112,31 +115,9 @@ fn continue_forwarded(headers: &mut HeaderMap, client: IpAddr, scheme: Scheme, h
     }
 }
 
-/// The client's own address: the peer's, or what trusted proxies say about it, nearest untrusted first.
-pub fn client_address(
-    headers: &HeaderMap,
-    peer: SocketAddr,
-    trusted: &crate::peer::TrustedProxies,
-) -> IpAddr {
-    let mut client = peer.ip().to_canonical();
-    let listed = headers.get_all(FOR).iter().filter_map(|value| value.to_str().ok());
-    let hops: SmallVec<[&str; 4]> = listed.flat_map(|value| value.split(',')).collect();
-    for hop in hops.iter().rev() {
-        if !trusted.contains(client) {
-            break;
-        }
-        match hop.trim().parse::<IpAddr>() {
-            Ok(before) => client = before.to_canonical(),
-            Err(_) => break,
-        }
-    }
-    client
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::peer::TrustedProxies;
 
     fn peer(client: &str) -> Peer {
         Peer {

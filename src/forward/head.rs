@@ -2,7 +2,7 @@
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
-use http::{Uri, Version, response};
+use http::{Method, Uri, Version, response};
 use http_body::Body;
 use hyper::body::Incoming;
 
@@ -38,8 +38,8 @@ pub(super) fn prepare(
     let host = host(parts)?;
     hop::strip_request(&mut parts.headers, setting.forward.trailers);
     identity::strip(&mut parts.headers, setting.identity);
+    set_framing(parts, upload);
     let headers = &mut parts.headers;
-    set_framing(headers, upload);
     join_cookies(headers);
     if !setting.forward.token {
         headers.remove(header::AUTHORIZATION);
@@ -74,14 +74,19 @@ fn host(parts: &Parts) -> Result<HeaderValue, ForwardError> {
         return Ok(host.clone());
     }
     // Checked before: only HTTP/2 comes without Host, and then with an authority.
-    let authority = request::authority(parts).map_err(|_| ForwardError::Protocol)?;
-    HeaderValue::from_str(authority).map_err(|_| ForwardError::Protocol)
+    let authority = request::authority(parts).ok().ok_or(ForwardError::Protocol)?;
+    HeaderValue::from_str(authority).ok().ok_or(ForwardError::Protocol)
 }
 
 /// hyper sets the length of a body it knows; an unknown one is chunked, whatever the method.
-fn set_framing(headers: &mut HeaderMap, upload: &Upload) {
+fn set_framing(parts: &mut Parts, upload: &Upload) {
+    let headers = &mut parts.headers;
     if upload.is_end_stream() {
-        keep_first(headers);
+        // Whatever an HTTP/2 client declared: there is no body, and nothing may wait for one.
+        let usual = matches!(parts.method, Method::POST | Method::PUT | Method::PATCH);
+        if usual || headers.contains_key(header::CONTENT_LENGTH) {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
         return;
     }
     headers.remove(header::CONTENT_LENGTH);

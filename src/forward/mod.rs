@@ -15,6 +15,7 @@ use crate::request::{HeadLimits, IdentityNames};
 use crate::token::TokenSource;
 
 mod download;
+mod ear;
 mod error;
 mod exchange;
 pub mod forwarded;

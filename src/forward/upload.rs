@@ -12,7 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use crate::deadline::{Deadline, Patience};
+use crate::deadline::Deadline;
 use crate::request::IdentityNames;
 
 use super::error::BodyError;
@@ -31,10 +31,22 @@ struct Stream {
     body: Incoming,
     left: u64,
     timer: Deadline,
-    patience: Patience,
+    pace: Pace,
     /// Trailers pass, without these names.
     trailers: Option<Arc<IdentityNames>>,
     shared: Rc<Shared>,
+}
+
+/// How long a client may still take: a bound on each wait, and one on all of them together that grows
+/// with what came, so that a byte now and then does not hold a connection for hours.
+#[derive(Debug)]
+struct Pace {
+    patience: Duration,
+    waiting_since: Option<Instant>,
+    waited: Duration,
+    received: u64,
+    /// A route with trailers (gRPC) may stream little for long.
+    steady: bool,
 }
 
 #[derive(Debug)]
@@ -43,6 +55,11 @@ struct Shared {
     progress: Cell<Instant>,
     waits: Cell<bool>,
 }
+
+/// Waiting that costs a client nothing.
+const GRACE: Duration = Duration::from_secs(10);
+/// What a second of waiting beyond costs, bytes.
+const RATE: u64 = 1024;
 
 // === impl Upload ===
 
@@ -71,7 +88,7 @@ impl Upload {
             body,
             left: limit,
             timer: Deadline::new(),
-            patience: Patience::new(patience),
+            pace: Pace::new(patience, trailers.is_none()),
             trailers,
             shared: Rc::clone(&shared),
         };
@@ -101,7 +118,7 @@ impl Body for Upload {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.as_ref().map_or(SizeHint::with_exact(0), |stream| stream.body.size_hint())
+        self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), |stream| stream.body.size_hint())
     }
 }
 
@@ -137,11 +154,13 @@ impl Stream {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
-            let lost = self.patience.poll_lost(cx, &mut self.timer);
+            let deadline = self.pace.deadline();
+            let lost = self.timer.poll_passed(cx, deadline);
             return lost.map(|()| Some(Err(BodyError::Stalled)));
         };
-        self.patience.progress();
-        self.shared.progress.set(Instant::now());
+        let now = Instant::now();
+        self.pace.end_wait(now);
+        self.shared.progress.set(now);
         match frame {
             None => Poll::Ready(None),
             Some(Err(_)) => Poll::Ready(Some(Err(BodyError::Broken))),
@@ -154,6 +173,7 @@ impl Stream {
         match frame.into_data() {
             Ok(data) => {
                 let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
+                self.pace.received += length;
                 self.left = self.left.checked_sub(length).ok_or(BodyError::TooLarge)?;
                 Ok(Some(Frame::data(data)))
             }
@@ -166,5 +186,71 @@ impl Stream {
                 Ok((!trailers.is_empty()).then(|| Frame::trailers(trailers)))
             }
         }
+    }
+}
+
+// === impl Pace ===
+
+impl Pace {
+    const fn new(patience: Duration, steady: bool) -> Self {
+        Self { patience, waiting_since: None, waited: Duration::ZERO, received: 0, steady }
+    }
+
+    /// When the wait that goes on, or begins now, has lasted too long.
+    fn deadline(&mut self) -> Instant {
+        let since = *self.waiting_since.get_or_insert_with(Instant::now);
+        if !self.steady {
+            return since + self.patience;
+        }
+        let earned = GRACE.max(Duration::from_secs(self.received / RATE));
+        since + self.patience.min(earned.saturating_sub(self.waited))
+    }
+
+    /// Something came.
+    fn end_wait(&mut self, now: Instant) {
+        if let Some(since) = self.waiting_since.take() {
+            self.waited += now.saturating_duration_since(since);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How much longer a client may take after it waited and sent that much.
+    fn left(steady: bool, waited: u64, received: u64) -> u64 {
+        let mut pace = Pace::new(Duration::from_secs(30), steady);
+        pace.waited = Duration::from_secs(waited);
+        pace.received = received;
+        let deadline = pace.deadline();
+        let since = pace.waiting_since.unwrap();
+        (deadline - since).as_secs()
+    }
+
+    #[test]
+    fn waiting_must_be_earned_after_ten_seconds() {
+        for (waited, received, want) in [
+            (0, 0, 10),
+            (4, 0, 6),
+            (10, 0, 0),
+            (10, 20 * RATE, 10),
+            (99, 20 * RATE, 0),
+            (0, 100 * RATE, 30),
+        ] {
+            assert_eq!(left(true, waited, received), want, "{waited} {received}");
+            assert_eq!(left(false, waited, received), 30);
+        }
+    }
+
+    #[test]
+    fn only_time_spent_waiting_for_the_client_counts() {
+        let mut pace = Pace::new(Duration::from_secs(30), true);
+        let start = Instant::now();
+        pace.end_wait(start);
+        assert_eq!(pace.waited, Duration::ZERO);
+        pace.deadline();
+        pace.end_wait(start + Duration::from_secs(7));
+        assert!(pace.waited > Duration::from_secs(6));
     }
 }

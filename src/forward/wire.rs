@@ -40,6 +40,7 @@ pub(super) struct Setup {
 pub(super) struct Gate {
     pub(super) address: SocketAddr,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) upstream: Arc<Upstream>,
     pub(super) shutdown: Shutdown,
     pub(super) drain: Drain,
     pub(super) serving: Option<Serving>,
@@ -108,10 +109,10 @@ impl Setup {
         let bound = Listener::bind(&self.listener).expect("a free port");
         let (address, tls) = (bound.local_addr(), bound.tls_reloader());
         let upstream = Arc::new(Upstream::build(&self.upstream, None, &metrics));
-        let setup = Arc::new(self);
+        let (setup, shared) = (Arc::new(self), Arc::clone(&upstream));
         let make = move |_| {
             let (forwarder, setup, upstream) =
-                (Forwarder::new(), Arc::clone(&setup), Arc::clone(&upstream));
+                (Forwarder::new(), Arc::clone(&setup), Arc::clone(&shared));
             move |request, peer| {
                 let (forwarder, setup, upstream) =
                     (forwarder.clone(), Arc::clone(&setup), Arc::clone(&upstream));
@@ -119,7 +120,7 @@ impl Setup {
             }
         };
         let serving = bound.serve(make, &metrics, &drain).expect("threads");
-        Gate { address, metrics, shutdown, drain, serving: Some(serving), tls }
+        Gate { address, metrics, upstream, shutdown, drain, serving: Some(serving), tls }
     }
 
     async fn answer(
@@ -244,11 +245,16 @@ pub(super) async fn within<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(PATIENCE, future).await.expect("in time")
 }
 
+/// A side that says nothing for a while: the subject of a test, never a way to wait for something.
+pub(super) async fn pause(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
 /// Waits until it holds.
 pub(super) async fn eventually(mut holds: impl FnMut() -> bool) {
     within(async {
         while !holds() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            pause(Duration::from_millis(5)).await;
         }
     })
     .await;

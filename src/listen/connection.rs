@@ -39,6 +39,14 @@ pub(super) struct Setting {
     capacity: Arc<Capacity>,
 }
 
+/// A connection's client, and who answers it until when.
+#[derive(Debug)]
+pub(super) struct Visit<H> {
+    pub(super) peer: Peer,
+    pub(super) handler: H,
+    pub(super) drain: Drain,
+}
+
 /// Runs HTTP/2's streams on the worker's own thread.
 #[derive(Clone, Copy, Debug)]
 struct LocalExecutor;
@@ -86,15 +94,9 @@ impl Setting {
     }
 
     /// Serves one accepted connection to its end.
-    pub(super) async fn serve<H: Handler>(
-        &self,
-        stream: TcpStream,
-        peer: Peer,
-        handler: H,
-        drain: Drain,
-    ) {
+    pub(super) async fn serve<H: Handler>(&self, stream: TcpStream, visit: Visit<H>) {
         let Some(tls) = &self.tls else {
-            return self.serve_sniffed(stream, peer, handler, drain).await;
+            return self.serve_sniffed(stream, visit).await;
         };
         let patience = HANDSHAKE.min(self.limits.header_timeout);
         let Ok(Ok(stream)) = timeout(patience, tls.accept(stream)).await else {
@@ -102,24 +104,24 @@ impl Setting {
         };
         if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
             let stream = Rewound::untouched(stream);
-            self.serve_version(Version::Http2, stream, peer, handler, drain).await;
+            self.serve_version(Version::Http2, stream, visit).await;
         } else {
-            self.serve_sniffed(stream, peer, handler, drain).await;
+            self.serve_sniffed(stream, visit).await;
         }
     }
 
-    async fn serve_sniffed<S, H>(&self, stream: S, peer: Peer, handler: H, mut drain: Drain)
+    async fn serve_sniffed<S, H>(&self, stream: S, mut visit: Visit<H>)
     where
         S: AsyncRead + AsyncWrite + Unpin + 'static,
         H: Handler,
     {
         let first = tokio::select! {
             first = timeout(self.limits.header_timeout, sniff(stream)) => first,
-            () = drain.begun() => return,
+            () = visit.drain.begun() => return,
         };
         match first {
             Ok(Ok(Some((version, stream)))) => {
-                self.serve_version(version, stream, peer, handler, drain).await;
+                self.serve_version(version, stream, visit).await;
             }
             Ok(Ok(None)) => {}
             Ok(Err(_)) => self.capacity.refuse("sniff"),
@@ -127,17 +129,12 @@ impl Setting {
         }
     }
 
-    async fn serve_version<S, H>(
-        &self,
-        version: Version,
-        stream: Rewound<S>,
-        peer: Peer,
-        handler: H,
-        drain: Drain,
-    ) where
+    async fn serve_version<S, H>(&self, version: Version, stream: Rewound<S>, visit: Visit<H>)
+    where
         S: AsyncRead + AsyncWrite + Unpin + 'static,
         H: Handler,
     {
+        let Visit { peer, handler, drain } = visit;
         let activity = Activity::new(version == Version::Http2);
         let stream = TokioIo::new(Watched::new(stream, Rc::clone(&activity)));
         let turns = Rc::clone(&activity);

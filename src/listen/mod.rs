@@ -221,7 +221,7 @@ fn open(address: SocketAddr, shared: bool) -> io::Result<Socket> {
 }
 
 /// Small answers leave at once, and a peer that vanished is noticed.
-pub(crate) fn tune(stream: &tokio::net::TcpStream) {
+fn tune(stream: &tokio::net::TcpStream) {
     let socket = SockRef::from(stream);
     let keepalive = TcpKeepalive::new()
         .with_time(std::time::Duration::from_secs(60))

@@ -14,7 +14,7 @@ use crate::config::Limits;
 use crate::peer::{Peer, Scheme};
 use crate::shutdown::Drain;
 
-use super::connection::Setting;
+use super::connection::{Setting, Visit};
 use super::{Handler, capacity::Capacity, tls::Tls, tune};
 
 /// What one thread needs; made on the thread that starts it.
@@ -73,10 +73,11 @@ impl Worker {
             let Some(place) = capacity.enter(client.ip()) else { continue };
             let Some(peer) = peer_of(&stream, client, scheme) else { continue };
             tune(&stream);
-            let (setting, handler, drain) = (Rc::clone(&setting), handler.clone(), told.clone());
+            let visit = Visit { peer, handler: handler.clone(), drain: told.clone() };
+            let setting = Rc::clone(&setting);
             connections.spawn_local(async move {
                 let _place = place;
-                setting.serve(stream, peer, handler, drain).await;
+                setting.serve(stream, visit).await;
             });
         }
         drop(listener);

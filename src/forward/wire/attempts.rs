@@ -9,26 +9,15 @@ const POST: &str = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi";
 async fn dies_when_used_again() -> Recorder {
     Recorder::scripted(|number, mut stream, seen| async move {
         while let Some(request) = read_request(&mut stream).await {
-            let mut seen = seen.lock().expect("no panic").clone_push(request);
-            if number == 0 && seen.len() > 1 {
+            seen.lock().expect("no panic").push(request);
+            let count = seen.lock().expect("no panic").len();
+            if number == 0 && count > 1 {
                 return;
             }
-            seen.clear();
             stream.write_all(HELLO.as_bytes()).await.expect("a write");
         }
     })
     .await
-}
-
-trait ClonePush {
-    fn clone_push(&mut self, request: String) -> Vec<String>;
-}
-
-impl ClonePush for Vec<String> {
-    fn clone_push(&mut self, request: String) -> Vec<String> {
-        self.push(request);
-        self.clone()
-    }
 }
 
 #[tokio::test]
@@ -134,4 +123,105 @@ async fn an_upstream_that_is_gone_or_silent_or_odd_is_told_apart() {
         let got = exchange(&mut gate.connect().await, GET).await;
         assert_eq!(status(&got), 502, "{odd}: {got}");
     }
+}
+
+#[tokio::test]
+async fn what_an_upstream_sends_unasked_is_nobody_s_answer() {
+    for poison in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhelloHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 9\r\n\r\n5\r\nhello\r\n0\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
+        "HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
+    ] {
+        let upstream = Recorder::answering(poison).await;
+        let gate = Setup::new(upstream.address).start();
+        for _ in 0..4 {
+            let got = exchange(&mut gate.connect().await, GET).await;
+            assert!(matches!(status(&got), 200 | 204 | 502), "{got}");
+            assert!(!got.contains("evil"), "{got}");
+            let framings =
+                fields(&got, "content-length").len() + fields(&got, "transfer-encoding").len();
+            assert!(framings <= 1, "{got}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn checks_take_an_endpoint_out_and_back_in() {
+    let well = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let state = Arc::clone(&well);
+    let upstream = Recorder::scripted(move |_, mut stream, _| {
+        let state = Arc::clone(&state);
+        async move {
+            while let Some(request) = read_request(&mut stream).await {
+                let well = state.load(Ordering::SeqCst) || !request.starts_with("GET /healthz ");
+                let answer =
+                    if well { HELLO } else { "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n" };
+                stream.write_all(answer.as_bytes()).await.expect("a write");
+            }
+        }
+    })
+    .await;
+    let mut setup = Setup::new(upstream.address);
+    setup.upstream.health = Some(crate::config::HealthConfig {
+        path: "/healthz".parse().unwrap(),
+        interval: Duration::from_millis(20),
+        unhealthy_after: 2,
+        healthy_after: 2,
+    });
+    let gate = setup.start();
+    let checker = crate::forward::HealthChecker::new(vec![Arc::clone(&gate.upstream)]);
+    tokio::spawn(checker.run(gate.drain.clone()));
+    let endpoint = Arc::clone(&gate.upstream.endpoints()[0]);
+    eventually(|| !endpoint.is_healthy()).await;
+    assert_eq!(status(&exchange(&mut gate.connect().await, GET).await), 503);
+    well.store(true, Ordering::SeqCst);
+    eventually(|| endpoint.is_healthy()).await;
+    assert_eq!(status(&exchange(&mut gate.connect().await, GET).await), 200);
+}
+
+#[tokio::test]
+async fn answers_are_never_mixed_up_while_clients_come_and_go() {
+    let upstream = Recorder::scripted(|_, mut stream, _| async move {
+        let mut count = 0;
+        while let Some(request) = read_request(&mut stream).await {
+            count += 1;
+            let target = request.split(' ').nth(1).unwrap_or_default();
+            let answer = if count % 2 == 0 {
+                format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{target}", target.len())
+            } else {
+                let size = target.len();
+                format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{size:x}\r\n{target}\r\n0\r\n\r\n")
+            };
+            if stream.write_all(answer.as_bytes()).await.is_err() || count == 20 {
+                return;
+            }
+        }
+    })
+    .await;
+    let mut setup = Setup::new(upstream.address);
+    setup.listener.workers = 2;
+    let gate = setup.start();
+    let clients = (0..24).map(|client| {
+        let gate = &gate;
+        async move {
+            let mut stream = gate.connect().await;
+            for number in 0..60 {
+                let target = format!("/{client}/{number}");
+                let get = format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
+                if (client + number) % 7 == 0 {
+                    // Leaves in the middle and comes back.
+                    stream.write_all(get.as_bytes()).await.expect("a write");
+                    stream = gate.connect().await;
+                    continue;
+                }
+                let got = exchange(&mut stream, &get).await;
+                assert_eq!(status(&got), 200, "{got}");
+                assert!(
+                    got.trim_end_matches("\r\n0\r\n\r\n").ends_with(&target),
+                    "{target}: {got}"
+                );
+            }
+        }
+    });
+    within(futures_util::future::join_all(clients)).await;
 }

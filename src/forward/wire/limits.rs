@@ -43,7 +43,7 @@ async fn drops_of_a_head_do_not_move_its_deadline() {
     let start = std::time::Instant::now();
     client.write_all(b"GET / HTTP/1.1\r\nX: ").await.unwrap();
     while client.write_all(b"x").await.is_ok() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        pause(Duration::from_millis(20)).await;
         assert!(start.elapsed() < PATIENCE);
     }
     assert!(start.elapsed() < Duration::from_secs(3));
@@ -56,7 +56,7 @@ async fn an_idle_connection_lives_longer_than_a_slow_head_and_then_ends() {
     let mut client = gate.connect().await;
     let get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
     exchange(&mut client, get).await;
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    pause(Duration::from_millis(400)).await;
     assert_eq!(status(&exchange(&mut client, get).await), 200);
     let (_, took) = until_closed(&mut client).await;
     assert!((Duration::from_millis(450)..Duration::from_secs(3)).contains(&took), "{took:?}");

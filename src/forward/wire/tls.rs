@@ -124,13 +124,13 @@ async fn a_new_certificate_is_taken_and_a_broken_one_is_not() {
     let mut kept = open(&gate, &old.client(&[], None)).await.unwrap();
 
     std::fs::write(&files.certificate, "not a certificate").unwrap();
-    tokio::time::sleep(Duration::from_millis(2500)).await;
+    pause(Duration::from_millis(2500)).await;
     assert!(open(&gate, &old.client(&[], None)).await.is_ok());
 
     new.write(dir.path());
     within(async {
         while open(&gate, &new.client(&[], None)).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            pause(Duration::from_millis(50)).await;
         }
     })
     .await;
