@@ -1,9 +1,12 @@
 //! What a caller says: one JSON object, read strictly, problems named by their member.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::clock::UnixTime;
+use crate::config::Role;
 use crate::revocation::{Op, Revocation};
 use crate::secret::Secret;
 
@@ -11,6 +14,13 @@ use super::{Ask, Caller, ControlError, Draft, Gatehouse};
 
 /// The longest `reason`, in bytes.
 pub const MAX_REASON: usize = 1024;
+
+/// The longest `actor` that an import may keep, in bytes.
+const MAX_ACTOR: usize = 256;
+/// The longest record, as it is written: longer ones no store takes.
+const MAX_RECORD: usize = 16 * 1024;
+/// The version of the record that we read.
+const VERSION: u32 = 1;
 
 /// One posted object, or one line of an import.
 #[derive(Deserialize)]
@@ -23,20 +33,21 @@ pub(super) struct Entry {
     expires_at: Option<UnixTime>,
     reason: Option<String>,
     token: Option<String>,
-    // What an export has besides.
+    // What a record that was exported or published has besides.
+    v: Option<u32>,
     id: Option<Uuid>,
     op: Option<Op>,
     at: Option<UnixTime>,
     actor: Option<String>,
 }
 
-/// The parts of an exported record that an import may keep.
+/// A record that was made before: it means what it says, nothing is filled in.
 struct Origin {
-    id: Option<Uuid>,
-    op: Op,
-    at: Option<UnixTime>,
+    id: Uuid,
+    at: UnixTime,
     actor: Option<String>,
     issued_before: Option<UnixTime>,
+    expires_at: UnixTime,
 }
 
 // === impl Entry ===
@@ -57,51 +68,54 @@ impl Entry {
         house: &G,
         caller: &Caller,
     ) -> Result<Revocation, ControlError> {
-        let (ask, origin) = self.split()?;
         let given = [
-            ("id", origin.id.is_some()),
-            ("op", origin.op == Op::Reinstate),
-            ("at", origin.at.is_some()),
-            ("actor", origin.actor.is_some()),
+            ("v", self.v.is_some()),
+            ("id", self.id.is_some()),
+            ("op", self.op.is_some()),
+            ("at", self.at.is_some()),
+            ("actor", self.actor.is_some()),
         ];
-        if let Some((field, _)) = given.iter().find(|(_, given)| *given) {
-            return Err(ControlError::field(field, "is only taken by an import"));
-        }
-        Ok(house.complete(ask, &caller.name)?)
+        refuse(&given, "is only taken by an import")?;
+        Ok(house.complete(self.ask(false)?, &caller.name)?)
     }
 
     /// The record of an import's line. What an export said about its origin is kept for an `admin`;
     /// anyone else could put words in another's mouth with it, and speaks in his own name.
     pub(super) fn import<G: Gatehouse>(
-        self,
+        mut self,
         house: &G,
         caller: &Caller,
     ) -> Result<Revocation, ControlError> {
-        let (ask, origin) = self.split()?;
-        let mut record = house.complete(ask, &caller.name)?;
-        record.op = origin.op;
-        let (Some(id), Some(at)) = (origin.id, origin.at) else { return Ok(record) };
-        // A whole record means what it says: no cut-off is no cut-off, not the default one.
-        record.issued_before = origin.issued_before;
-        if caller.role == crate::config::Role::Admin {
-            record.id = id;
-            record.at = at;
-            record.actor = origin.actor.map(Into::into);
+        if self.v.is_some_and(|version| version != VERSION) {
+            return Err(ControlError::field("v", "is a version this gateway does not know"));
+        }
+        let op = self.op.unwrap_or(Op::Revoke);
+        let origin = self.take_origin();
+        let mut record = house.complete(self.ask(origin.is_some())?, &caller.name)?;
+        record.op = op;
+        if let Some(origin) = origin {
+            record.issued_before = origin.issued_before;
+            record.expires_at = origin.expires_at;
+            if caller.role == Role::Admin {
+                record.id = origin.id;
+                record.at = origin.at;
+                record.actor = origin.actor.map(checked_actor).transpose()?;
+                check_length(&record)?;
+            }
         }
         Ok(record)
     }
 
-    fn split(self) -> Result<(Ask, Origin), ControlError> {
-        if self.reason.as_ref().is_some_and(|reason| reason.len() > MAX_REASON) {
-            return Err(ControlError::field("reason", "is longer than 1024 bytes"));
-        }
-        let origin = Origin {
-            id: self.id,
-            op: self.op.unwrap_or(Op::Revoke),
-            at: self.at,
-            actor: self.actor,
-            issued_before: self.issued_before,
+    fn take_origin(&mut self) -> Option<Origin> {
+        let (Some(id), Some(at), Some(expires_at)) = (self.id, self.at, self.expires_at) else {
+            return None;
         };
+        let actor = self.actor.take();
+        Some(Origin { id, at, actor, issued_before: self.issued_before, expires_at })
+    }
+
+    fn ask(self, whole: bool) -> Result<Ask, ControlError> {
+        check_reason(self.reason.as_deref())?;
         if let Some(token) = self.token {
             let others = [
                 ("claim", self.claim.is_some()),
@@ -110,21 +124,64 @@ impl Entry {
                 ("issued_before", self.issued_before.is_some()),
                 ("expires_at", self.expires_at.is_some()),
             ];
-            if let Some((field, _)) = others.iter().find(|(_, given)| *given) {
-                return Err(ControlError::field(field, "does not go with `token`, which says it"));
-            }
+            refuse(&others, "does not go with `token`, which says it")?;
             let token = Secret::new(filled("token", Some(token))?.into_bytes());
-            return Ok((Ask::Token { token, reason: self.reason }, origin));
+            return Ok(Ask::Token { token, reason: self.reason });
         }
-        let draft = Draft {
+        let claim = filled("claim", self.claim)?;
+        // An empty value is a variable that was not set, unless a whole record says it.
+        let value = match self.value {
+            Some(value) if whole => value,
+            value => filled("value", value)?,
+        };
+        Ok(Ask::Claim(Draft {
             issuer: self.issuer,
-            claim: filled("claim", self.claim)?,
-            value: filled("value", self.value)?,
+            claim,
+            value,
             issued_before: self.issued_before,
             expires_at: self.expires_at,
             reason: self.reason,
-        };
-        Ok((Ask::Claim(draft), origin))
+        }))
+    }
+}
+
+/// A reason that every store can keep.
+pub(super) fn check_reason(reason: Option<&str>) -> Result<(), ControlError> {
+    match reason {
+        Some(long) if long.len() > MAX_REASON => {
+            Err(ControlError::field("reason", "is longer than 1024 bytes"))
+        }
+        Some(text) if text.contains('\0') => {
+            Err(ControlError::field("reason", "holds a character that is not allowed"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn checked_actor(actor: String) -> Result<Arc<str>, ControlError> {
+    if actor.len() > MAX_ACTOR {
+        return Err(ControlError::field("actor", "is longer than 256 bytes"));
+    }
+    if actor.contains('\0') {
+        return Err(ControlError::field("actor", "holds a character that is not allowed"));
+    }
+    Ok(actor.into())
+}
+
+/// One record that the store refuses would take its whole batch along.
+fn check_length(record: &Revocation) -> Result<(), ControlError> {
+    // The version is written besides.
+    let length = serde_json::to_vec(record).map_or(usize::MAX, |text| text.len() + 16);
+    if length > MAX_RECORD {
+        return Err(ControlError::field("value", "makes the record longer than 16 KiB"));
+    }
+    Ok(())
+}
+
+fn refuse(given: &[(&str, bool)], problem: &str) -> Result<(), ControlError> {
+    match given.iter().find(|(_, given)| *given) {
+        Some((field, _)) => Err(ControlError::field(field, problem)),
+        None => Ok(()),
     }
 }
 
@@ -155,6 +212,7 @@ fn explain(error: &serde_path_to_error::Error<serde_json::Error>) -> ControlErro
     let problem = match path.as_str() {
         "issued_before" | "expires_at" | "at" => "must be a whole number: UNIX seconds",
         "id" => "must be a UUID",
+        "v" => "must be a version number",
         "op" => "must be `revoke` or `reinstate`",
         "." => return not_json(inner),
         _ => "must be text",

@@ -10,7 +10,7 @@ use futures_util::stream;
 use http::Uri;
 use http::header::CONTENT_TYPE;
 
-use crate::revocation::{FeedError, Filter, Name, Page, Revocation};
+use crate::revocation::{FeedError, Name, Page, Revocation};
 
 use super::guard::Shared;
 use super::query::Params;
@@ -32,8 +32,7 @@ pub(super) async fn export<G: Gatehouse>(
     uri: Uri,
 ) -> Result<Response, ControlError> {
     let params = Params::parse(&uri, &["claim", "value", "issuer"])?;
-    let part = |name| params.text(name).map(Into::into);
-    let filter = Filter { issuer: part("issuer"), claim: part("claim"), value: part("value") };
+    let filter = params.filter();
     // The first page before the status: a store that is away is a 503, not a broken 200.
     let first = shared.house.list(filter.clone(), None, PAGE).await?;
     let pages = stream::try_unfold(Next::Page(first), move |next| {

@@ -5,6 +5,8 @@ use std::time::Duration;
 use axum::extract::Query;
 use http::Uri;
 
+use crate::revocation::Filter;
+
 use super::ControlError;
 
 /// The parameters of one request.
@@ -62,6 +64,15 @@ impl Params {
             Some("") => Err(ControlError::field(name, "is empty")),
             Some(value) => Ok(value),
         }
+    }
+
+    /// `claim`, `value` and `issuer`.
+    pub(super) fn filter(&self) -> Filter {
+        let part = |name| self.text(name).map(Into::into);
+        // Entries of `azp` are kept as `client_id`, which says the same (RFC 9068 §2.2).
+        let claim =
+            self.text("claim").map(|claim| if claim == "azp" { "client_id" } else { claim });
+        Filter { issuer: part("issuer"), claim: claim.map(Into::into), value: part("value") }
     }
 
     /// `wait` and `timeout`.

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::clock::{Clock, SystemClock};
 use crate::revocation::{Cursor, Filter, Name, Op, Revocation};
 
-use super::entry::Entry;
+use super::entry::{Entry, check_reason};
 use super::guard::Shared;
 use super::query::Params;
 use super::{Caller, ControlError, Gatehouse};
@@ -55,15 +55,11 @@ pub(super) async fn reinstate<G: Gatehouse>(
 ) -> Result<Response, ControlError> {
     let params = Params::parse(&uri, &["claim", "value", "issuer", "reason", "wait", "timeout"])?;
     params.wait()?;
-    let filter = Filter {
-        issuer: params.text("issuer").map(Into::into),
-        claim: Some(params.required("claim")?.into()),
-        value: Some(params.required("value")?.into()),
-    };
+    params.required("claim")?;
+    params.required("value")?;
+    let filter = params.filter();
     let reason = params.text("reason");
-    if reason.is_some_and(|reason| reason.len() > super::MAX_REASON) {
-        return Err(ControlError::field("reason", "is longer than 1024 bytes"));
-    }
+    check_reason(reason)?;
     let entry = only_entry(&*shared.house, filter).await?;
     let record = Revocation {
         id: Uuid::now_v7(),
@@ -85,8 +81,7 @@ pub(super) async fn list<G: Gatehouse>(
     uri: Uri,
 ) -> Result<Response, ControlError> {
     let params = Params::parse(&uri, &["claim", "value", "issuer", "limit", "after"])?;
-    let part = |name| params.text(name).map(Into::into);
-    let filter = Filter { issuer: part("issuer"), claim: part("claim"), value: part("value") };
+    let filter = params.filter();
     let limit = match params.text("limit") {
         None => DEFAULT_LIMIT,
         Some(text) => text

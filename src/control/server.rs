@@ -49,6 +49,7 @@ pub struct Control;
 pub struct BoundControl {
     listener: Bound,
     credentials: Credentials,
+    connections: usize,
 }
 
 /// Where the port listens.
@@ -114,7 +115,8 @@ impl Control {
                     BindError::Listen { address, error }
                 })?,
         };
-        Ok(BoundControl { listener, credentials: Credentials::open(config)? })
+        let credentials = Credentials::open(config)?;
+        Ok(BoundControl { listener, credentials, connections: CONNECTIONS })
     }
 }
 
@@ -127,6 +129,12 @@ impl BoundControl {
             Bound::Tcp(listener) => listener.local_addr().map(BoundAddress::Tcp),
             Bound::Unix(_, file) => Ok(BoundAddress::Unix(file.path().to_owned())),
         }
+    }
+
+    /// Fewer connections at one time than usual, for a test that uses them all.
+    #[cfg(test)]
+    pub(super) fn with_connections(self, connections: usize) -> Self {
+        Self { connections, ..self }
     }
 
     /// Serves on a thread and runtime of its own, so that a busy data plane does not silence it.
@@ -153,7 +161,7 @@ impl BoundControl {
         let router = guard::router(Arc::new(Shared::new(house, self.credentials)));
         let graceful = GracefulShutdown::new();
         tokio::select! {
-            () = accept_all(&listener, &router, &graceful) => {}
+            () = accept_all(&listener, &router, &graceful, self.connections) => {}
             () = drain.begun() => {}
         }
         drop((listener, file));
@@ -179,8 +187,13 @@ impl Accepting {
     }
 }
 
-async fn accept_all(listener: &Accepting, router: &Router, graceful: &GracefulShutdown) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+async fn accept_all(
+    listener: &Accepting,
+    router: &Router,
+    graceful: &GracefulShutdown,
+    connections: usize,
+) {
+    let places = Arc::new(Semaphore::new(connections));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {

@@ -98,7 +98,7 @@ mod tests {
         let slow = async {
             let mut chunk = [0; 16];
             for _ in 0..10 {
-                tokio::time::sleep(Duration::from_secs(20)).await;
+                sleep(Duration::from_secs(20)).await;
                 far.read_exact(&mut chunk).await.unwrap();
             }
         };

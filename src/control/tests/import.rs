@@ -117,6 +117,42 @@ fn a_whole_record_without_a_cut_off_does_not_get_the_default_one() {
 }
 
 #[test]
+fn a_whole_record_that_no_store_could_keep_is_refused_alone() {
+    let port = port();
+    let whole = |member: &str, text: String| {
+        let mut record = json!({
+            "v": 1, "id": "0190163d-8694-739b-aea5-966c26f8ad91", "op": "revoke", "claim": "jti",
+            "value": "x", "expires_at": 8000, "at": 500,
+        });
+        record[member] = json!(text);
+        record.to_string()
+    };
+    let long = whole("value", "\"".repeat(7000)).replace("\"at\"", "\"actor\":\"\\u0001\",\"at\"");
+    let lines = [
+        whole("actor", "a".repeat(257)),
+        whole("actor", "a\0b".into()),
+        whole("reason", "a\0b".into()),
+        whole("value", "\u{1}".repeat(2720)),
+        whole("claim", String::new()),
+        long.replace("\"v\":1", "\"v\":2"),
+        whole("value", String::new()),
+        long,
+    ];
+    let report = port.call("POST", IMPORT, ADMIN, &lines.join("\n")).json();
+    let problems: Vec<&str> = report["rejected"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["problem"].as_str().unwrap().split(':').next().unwrap())
+        .collect();
+    assert_eq!(
+        problems,
+        ["actor", "actor", "reason", "the line is longer than 16 KiB", "claim", "v"]
+    );
+    assert_eq!(report["accepted"], 2);
+}
+
+#[test]
 fn without_the_admin_role_nobody_speaks_in_anothers_name() {
     let port = port();
     let record = json!({
@@ -146,4 +182,20 @@ fn an_import_that_breaks_off_keeps_the_port_alive() {
     ));
     answer.is_problem(400, "body_broken");
     assert_eq!(port.get("/v1/status").status, 200);
+}
+
+#[test]
+fn a_caller_that_asks_first_is_told_to_go_on_or_refused_without_its_body() {
+    let port = port();
+    let ask = |credential: &str, body: &str| {
+        port.text(&format!(
+            "POST {IMPORT} HTTP/1.1\r\nHost: {{host}}\r\nAuthorization: Bearer {credential}\r\n\
+             Connection: close\r\nContent-Type: application/json\r\nContent-Length: 28\r\n\
+             Expect: 100-continue\r\n\r\n{body}"
+        ))
+    };
+    let welcome = ask(REVOKE, "{\"claim\":\"jti\",\"value\":\"xx\"}");
+    assert_eq!(welcome.status, 100, "{welcome:?}");
+    assert!(String::from_utf8_lossy(&welcome.body).contains("\"accepted\":1"), "{welcome:?}");
+    ask("wrong", "").is_problem(401, "unauthenticated");
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::config::{ControlAddress, ControlConfig, CredentialConfig, Role};
-use crate::control::{BoundAddress, Control};
+use crate::control::{BoundAddress, BoundControl, Control};
 use crate::secret::Secret;
 use crate::shutdown::Shutdown;
 
@@ -50,7 +50,10 @@ pub(super) fn config(address: ControlAddress) -> ControlConfig {
 }
 
 pub(super) fn start(house: Arc<Fake>, config: &ControlConfig) -> Port {
-    let bound = Control::bind(config).unwrap();
+    serve(house, Control::bind(config).unwrap())
+}
+
+pub(super) fn serve(house: Arc<Fake>, bound: BoundControl) -> Port {
     let address = match bound.local_addr().unwrap() {
         BoundAddress::Tcp(address) => address,
         BoundAddress::Unix(_) => SocketAddr::from(([0, 0, 0, 0], 0)),
