@@ -4,7 +4,6 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use portcullis::clock::UnixTime;
-use portcullis::feed::embedded::{EmbeddedFeed, EmbeddedLog, EmbeddedStore};
 use portcullis::revocation::{
     Cursor, FeedError, FeedEvent, Filter, Name, Revocation, RevocationFeed, RevocationLog,
 };
@@ -12,6 +11,10 @@ use portcullis::revocation::{
 use crate::support::records::{
     Entries, append_each, cut_off, entry, load, next_record, reinstate, revoke,
 };
+
+mod backends;
+
+use backends::Embedded;
 
 /// A store that the suite can make, reach as several nodes, and stop and start.
 trait Backend: Sized {
@@ -62,45 +65,6 @@ feed_contract!(embedded, Embedded:
     concurrent_appends_are_all_there,
     reasons_and_actors_are_kept,
 );
-
-struct Embedded {
-    store: Option<EmbeddedStore>,
-    folder: tempfile::TempDir,
-}
-
-impl Embedded {
-    fn open(folder: tempfile::TempDir) -> Self {
-        let store = EmbeddedStore::open(folder.path().join("r.redb")).expect("a store");
-        Self { store: Some(store), folder }
-    }
-
-    fn store(&self) -> &EmbeddedStore {
-        self.store.as_ref().expect("open until the end")
-    }
-}
-
-impl Backend for Embedded {
-    type Feed = EmbeddedFeed;
-    type Log = EmbeddedLog;
-    const LOG_KEPT: usize = 65_536;
-
-    async fn start() -> Self {
-        Self::open(tempfile::tempdir().expect("a folder"))
-    }
-
-    async fn restart(mut self) -> Self {
-        drop(self.store.take());
-        Self::open(self.folder)
-    }
-
-    fn feed(&self) -> EmbeddedFeed {
-        self.store().feed()
-    }
-
-    fn log(&self) -> EmbeddedLog {
-        self.store().log()
-    }
-}
 
 fn entries(records: &[Revocation]) -> Entries {
     records.iter().cloned().map(entry).collect()

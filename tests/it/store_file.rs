@@ -20,20 +20,29 @@ struct Case {
 
 impl Case {
     async fn new() -> Self {
+        Self::copied(true).await
+    }
+
+    /// A store as it is on the disk right after the last acknowledgement.
+    async fn in_use() -> Self {
+        Self::copied(false).await
+    }
+
+    async fn copied(closed: bool) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("sound");
         let records: Vec<_> = (0..300)
             .map(|i| revoke(&format!("token-{i}"), 1000 + i))
             .chain((0..20).map(|i| cut_off(&format!("user-{i}"), i, 2000)))
             .collect();
-        {
-            let store = EmbeddedStore::open(&path).expect("a new store");
-            let log = store.log();
-            for some in records.chunks(40) {
-                log.append(some.to_vec()).await.expect("appended");
-            }
+        let store = EmbeddedStore::open(&path).expect("a new store");
+        let log = store.log();
+        for some in records.chunks(40) {
+            log.append(some.to_vec()).await.expect("appended");
         }
-        let sound = fs::read(&path).expect("the file");
+        let in_use = fs::read(&path).expect("the file");
+        drop(store);
+        let sound = if closed { fs::read(&path).expect("the file") } else { in_use };
         Self { folder, sound, entries: records.into_iter().map(entry).collect() }
     }
 
@@ -91,8 +100,9 @@ async fn a_file_cut_at_any_byte_is_refused_or_complete() {
 #[tokio::test]
 async fn a_flipped_bit_is_found_or_harmless() {
     let case = Case::new().await;
-    let header = (0..512_usize).map(|byte| byte * 8 + byte % 8);
-    let offsets = header.chain(spread(400, case.sound.len() * 8));
+    // Every bit of the fields that say which commit counts, and one of each byte after them.
+    let header = (0..64 * 8).chain((64..400_usize).map(|byte| byte * 8 + byte % 8));
+    let offsets = header.chain(spread(300, case.sound.len() * 8));
     let mut refused = 0;
     for bit in offsets {
         let mut bytes = case.sound.clone();
@@ -100,6 +110,21 @@ async fn a_flipped_bit_is_found_or_harmless() {
         refused += usize::from(!case.opens(&bytes, &format!("bit {bit} flipped")).await);
     }
     assert!(refused > 0, "not one flipped bit mattered");
+}
+
+#[tokio::test]
+async fn a_file_in_use_that_was_cut_or_flipped_is_refused_or_complete() {
+    let case = Case::in_use().await;
+    assert!(case.opens(&case.sound, "as after a power cut").await);
+    for end in spread(150, case.sound.len()) {
+        case.opens(&case.sound[..end], &format!("cut at {end}")).await;
+    }
+    let header = (0..320_usize).map(|byte| byte * 8 + byte % 8);
+    for bit in header.chain(spread(300, case.sound.len() * 8)) {
+        let mut bytes = case.sound.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        case.opens(&bytes, &format!("bit {bit} flipped")).await;
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 //! nothing is invented.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
@@ -101,11 +101,17 @@ fn the_writer_that_is_killed() {
                 let other = format!("{round}-{writer}-{}", u64::MAX);
                 let batch = vec![revoke(&other, 9), revoke(&value, 9), reinstate(&other)];
                 log.append(batch).await.expect("appended");
-                println!("ok {value}");
+                say(&value);
             }
         })
     });
     for writer in writers.collect::<Vec<_>>() {
         runtime.block_on(writer).expect("a writer");
     }
+}
+
+/// On standard output, and not through the test harness, which may hold it back.
+fn say(value: &str) {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "ok {value}").and_then(|()| out.flush()).expect("the parent listens");
 }

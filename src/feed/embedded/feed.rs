@@ -83,7 +83,8 @@ impl RevocationFeed for EmbeddedFeed {
         let (tell_head, head) = oneshot::channel();
         let (sender, live) = Live::channel();
         tokio::task::spawn_blocking(move || send_live(database, tell_head, sender));
-        let head = head.await.map_err(|_| FeedError::Corrupt("a read failed".to_owned()))??;
+        let head =
+            head.await.map_err(|_panicked| FeedError::Corrupt("a read failed".to_owned()))??;
         // The log is read from the same snapshot on: nothing is between the two.
         self.read_to = head;
         self.ready.clear();

@@ -81,11 +81,11 @@ impl Queue {
 
     async fn ask<T>(&self, job: impl FnOnce(Answer<T>) -> Job) -> Result<T, FeedError> {
         let closed = || FeedError::Refused("the store is closed".to_owned());
-        let room = Arc::clone(&self.room).acquire_owned().await.map_err(|_| closed())?;
+        let room = Arc::clone(&self.room).acquire_owned().await.map_err(|_gone| closed())?;
         let (answer, answered) = oneshot::channel();
-        self.jobs.send(Message::Job(job(answer), room)).map_err(|_| closed())?;
+        self.jobs.send(Message::Job(job(answer), room)).map_err(|_gone| closed())?;
         // The writer answers every job; one that died could not, and nothing is known of the record.
-        answered.await.map_err(|_| closed())?
+        answered.await.map_err(|_gone| closed())?
     }
 }
 
@@ -141,7 +141,7 @@ impl Writer {
     fn next(&self, queue: &Receiver<Message>, settled: bool) -> Result<Message, RecvTimeoutError> {
         let open = self.shared.database().is_ok() || self.shared.check().is_err();
         match (open, settled) {
-            (true, true) => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            (true, true) => queue.recv().map_err(|_gone| RecvTimeoutError::Disconnected),
             (true, false) => queue.recv_timeout(SETTLE_AFTER),
             (false, _) => queue.recv_timeout(REOPEN_EVERY),
         }

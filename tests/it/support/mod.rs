@@ -1,3 +1,3 @@
 //! What several tests share.
 
-pub mod records;
+pub(crate) mod records;

@@ -10,10 +10,10 @@ use portcullis::revocation::{
 use uuid::Uuid;
 
 /// What a store holds: the entry under each name.
-pub type Entries = BTreeMap<Name, (Option<UnixTime>, UnixTime)>;
+pub(crate) type Entries = BTreeMap<Name, (Option<UnixTime>, UnixTime)>;
 
 /// `jti` = `value`, expiring at `expires`.
-pub fn revoke(value: &str, expires: u64) -> Revocation {
+pub(crate) fn revoke(value: &str, expires: u64) -> Revocation {
     Revocation {
         id: Uuid::now_v7(),
         op: Op::Revoke,
@@ -27,7 +27,7 @@ pub fn revoke(value: &str, expires: u64) -> Revocation {
 }
 
 /// `sub` = `value` up to a cut-off.
-pub fn cut_off(value: &str, cutoff: u64, expires: u64) -> Revocation {
+pub(crate) fn cut_off(value: &str, cutoff: u64, expires: u64) -> Revocation {
     let mut record = revoke(value, expires);
     record.name.claim = "sub".into();
     record.issued_before = Some(UnixTime::from_secs(cutoff));
@@ -35,12 +35,12 @@ pub fn cut_off(value: &str, cutoff: u64, expires: u64) -> Revocation {
 }
 
 /// Takes `jti` = `value` back in.
-pub fn reinstate(value: &str) -> Revocation {
+pub(crate) fn reinstate(value: &str) -> Revocation {
     Revocation { op: Op::Reinstate, ..revoke(value, 0) }
 }
 
 /// Everything that the checkpoint holds.
-pub async fn load(feed: &mut impl RevocationFeed) -> (Entries, Cursor) {
+pub(crate) async fn load(feed: &mut impl RevocationFeed) -> (Entries, Cursor) {
     let checkpoint = feed.load().await.expect("a checkpoint");
     let live = checkpoint.live.collect().await.expect("all of it");
     let count = live.len();
@@ -50,7 +50,7 @@ pub async fn load(feed: &mut impl RevocationFeed) -> (Entries, Cursor) {
 }
 
 /// The next record, past heartbeats.
-pub async fn next_record(feed: &mut impl RevocationFeed) -> (Revocation, Cursor) {
+pub(crate) async fn next_record(feed: &mut impl RevocationFeed) -> (Revocation, Cursor) {
     let found = async {
         loop {
             match feed.next().await.expect("an event") {
@@ -64,7 +64,7 @@ pub async fn next_record(feed: &mut impl RevocationFeed) -> (Revocation, Cursor)
 }
 
 /// Appends one after the other.
-pub async fn append_each(log: &impl RevocationLog, records: &[Revocation]) -> Vec<Cursor> {
+pub(crate) async fn append_each(log: &impl RevocationLog, records: &[Revocation]) -> Vec<Cursor> {
     let mut cursors = Vec::new();
     for record in records {
         cursors.push(log.append(vec![record.clone()]).await.expect("appended"));
@@ -73,6 +73,6 @@ pub async fn append_each(log: &impl RevocationLog, records: &[Revocation]) -> Ve
 }
 
 /// The entry that a record makes.
-pub fn entry(record: Revocation) -> (Name, (Option<UnixTime>, UnixTime)) {
+pub(crate) fn entry(record: Revocation) -> (Name, (Option<UnixTime>, UnixTime)) {
     (record.name, (record.issued_before, record.expires_at))
 }
