@@ -108,7 +108,7 @@ impl Writer {
             if catch_unwind(AssertUnwindSafe(|| self.run(&queue))).is_err() {
                 shared.fence("its writer failed".to_owned());
             }
-            shared.replace(None);
+            shared.close();
         };
         let thread = thread::Builder::new().name("revocation-log".to_owned()).spawn(work);
         let thread = thread.map_err(|error| FeedError::Refused(error.to_string()))?;
@@ -258,7 +258,10 @@ fn refuse(group: Vec<Job>, error: &FeedError) {
 
 fn is_full(error: &Error) -> bool {
     let full = |error: &io::Error| {
-        matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+        matches!(
+            error.kind(),
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
+        )
     };
     matches!(error, Error::Io(error) if full(error))
 }
