@@ -247,8 +247,12 @@ fn answer(group: Vec<Job>, done: transaction::Done) {
 }
 
 fn refuse(group: Vec<Job>, error: &FeedError) {
+    let reason = match error {
+        FeedError::Refused(reason) => reason.clone(),
+        other => other.to_string(),
+    };
     for job in group {
-        let error = FeedError::Refused(error.to_string());
+        let error = FeedError::Refused(reason.clone());
         match job {
             Job::Append(_, answer) => drop(answer.send(Err(error))),
             Job::Forget(_, _, answer) => drop(answer.send(Err(error))),
