@@ -64,6 +64,9 @@ pub enum DraftError {
     /// Tokens are not checked for this claim; nothing would be revoked.
     #[error("`claim` can't be revoked by: it is neither built in nor listed in revocation.claims")]
     ClaimUnknown,
+    /// A token's `iss` is what its revocations are scoped to; another value matches nothing.
+    #[error("`value` of an `iss` entry must be the issuer itself")]
+    IssuerMismatch,
     /// A member is too long, empty or holds a forbidden character.
     #[error(transparent)]
     Wire(#[from] WireError),
@@ -82,8 +85,13 @@ impl Draft {
         actor: Option<Arc<str>>,
         now: UnixTime,
     ) -> Result<Revocation, DraftError> {
-        let issuer = enforceable.issuer(self.issuer.as_ref())?;
         let claim = enforceable.claim(&self.claim)?;
+        // Whoever takes an issuer back has named it.
+        let named = (&*claim == "iss").then_some(&self.value);
+        let issuer = enforceable.issuer(self.issuer.as_ref().or(named))?;
+        if named.is_some_and(|named| *named != issuer.scope) {
+            return Err(DraftError::IssuerMismatch);
+        }
         let issued_before = self.issued_before.or_else(|| default_cutoff(&claim, now));
         let expires_at = end(issuer, &claim, self.expires_at, issued_before, now);
         let record = Revocation {
@@ -146,6 +154,7 @@ impl DraftError {
         match self {
             Self::IssuerMissing | Self::IssuerUnknown => Some("issuer"),
             Self::ClaimUnknown => Some("claim"),
+            Self::IssuerMismatch => Some("value"),
             Self::Wire(
                 WireError::MemberTooLong(member)
                 | WireError::Empty(member)

@@ -116,6 +116,11 @@ impl RevocationSet {
         })
     }
 
+    /// Whether a live entry of that name catches a token issued then.
+    pub fn holds(&self, name: &Name, issued_at: Option<UnixTime>, now: UnixTime) -> bool {
+        self.revokes(&[self.fingerprint(name)], issued_at, now).is_some()
+    }
+
     /// Forgets what expired before `now`, a part at a time; how many entries went.
     pub fn sweep(&self, now: UnixTime) -> usize {
         (0..self.parts()).map(|part| self.sweep_part(part, now)).sum()

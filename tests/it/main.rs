@@ -2,10 +2,14 @@
 
 #![expect(unreachable_pub, reason = "a test binary has no interface")]
 
-mod access;
-mod at_once;
-mod cli_alone;
-mod cli_control;
-mod crash;
-mod flask;
+mod access; // who is let through
+mod at_once; // a revocation holds from its acknowledgement on
+mod cli_alone; // the program without a gateway
+mod cli_control; // the program against a control port
+mod crash; // kill -9 under a stream of revocations
+mod feed_contract; // what every store must do
+mod flask; // a real application behind the gateway
+mod revocation_flow; // from the log through the follower into the set
+mod store_file; // the embedded store's file: cut, flipped, foreign, locked
+mod store_kill; // the embedded store's writer killed at random
 mod support;

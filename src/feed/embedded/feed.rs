@@ -82,8 +82,9 @@ impl RevocationFeed for EmbeddedFeed {
         let database = self.shared.database()?;
         let (tell_head, head) = oneshot::channel();
         let (sender, live) = Live::channel();
-        tokio::task::spawn_blocking(move || send_live(&database, tell_head, sender));
-        let head = head.await.map_err(|_| FeedError::Corrupt("a read failed".to_owned()))??;
+        tokio::task::spawn_blocking(move || send_live(database, tell_head, sender));
+        let head =
+            head.await.map_err(|_panicked| FeedError::Corrupt("a read failed".to_owned()))??;
         // The log is read from the same snapshot on: nothing is between the two.
         self.read_to = head;
         self.ready.clear();
@@ -142,7 +143,7 @@ pub(super) fn visit_live<'k>(
 }
 
 fn send_live(
-    database: &Database,
+    database: Arc<Database>,
     tell_head: oneshot::Sender<Result<u64, FeedError>>,
     sender: LiveSender,
 ) {
@@ -163,6 +164,8 @@ fn send_live(
             || sender.blocking_send(std::mem::replace(&mut batch, Vec::with_capacity(BATCH)))
     });
     sender.blocking_send(batch);
+    // Before the end is told: whoever hears it may close the store, and open it again.
+    drop((read, database));
     sender.end(outcome);
 }
 

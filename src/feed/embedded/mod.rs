@@ -2,6 +2,7 @@
 //!
 //! * A record is acknowledged after the commit that holds it was synced, and published after that.
 //! * Commits are grouped: whatever waits while one is being synced goes into the next.
+//! * Commits have two phases, so that a damaged one is an error and not a silent step back.
 //! * When nothing waits, one more commit makes both of the file's commit slots hold everything, so
 //!   that a damaged slot falls back to a state that lacks nothing acknowledged.
 //! * A failed sync fences the store for good: what the disk holds is unknown from then on. A full

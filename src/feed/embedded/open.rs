@@ -106,17 +106,18 @@ fn read_meta(database: &Database) -> Result<(Epoch, u64), String> {
     let meta = read.open_table(META).map_err(|error| text(&error))?;
     let bytes = |key: &'static str| {
         let value = meta.get(key).map_err(|error| text(&error))?;
-        value.map(|value| value.value().to_vec()).ok_or(format!("`{key}` is missing"))
+        value.map(|value| value.value().to_vec()).ok_or_else(|| format!("`{key}` is missing"))
     };
     let number = |key| {
-        let bytes: [u8; 8] = bytes(key)?.try_into().map_err(|_| format!("`{key}` is no number"))?;
+        let bytes: [u8; 8] =
+            bytes(key)?.try_into().map_err(|_length| format!("`{key}` is no number"))?;
         Ok::<_, String>(u64::from_le_bytes(bytes))
     };
     let format = number(FORMAT)?;
     if format != FORMAT_VERSION {
         return Err(format!("it is of format {format}, and this version reads {FORMAT_VERSION}"));
     }
-    let epoch = bytes(EPOCH)?.try_into().map_err(|_| "`epoch` is no UUID".to_owned())?;
+    let epoch = bytes(EPOCH)?.try_into().map_err(|_length| "`epoch` is no UUID".to_owned())?;
     let (head, floor) = (number(HEAD)?, number(FLOOR)?);
     let log = read.open_table(LOG).map_err(|error| text(&error))?;
     read.open_table(LIVE).map_err(|error| text(&error))?;
@@ -181,7 +182,7 @@ fn fill(path: &Path, disk: &Arc<DiskHealth>) -> io::Result<()> {
 /// A new name is durable only when its folder is.
 fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    File::open(folder.unwrap_or_else(|| Path::new(".")))?.sync_all()
 }
 
 fn unopened(path: &Path, error: DatabaseError) -> FeedError {

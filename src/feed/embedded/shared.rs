@@ -1,6 +1,8 @@
 //! What the writer and the readers of one store have in common.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use redb::{Database, Error};
 
@@ -15,6 +17,8 @@ pub(super) struct Shared {
     /// Why the store is fenced; never taken back.
     fence: OnceLock<String>,
 }
+
+const READERS_END_WITHIN: Duration = Duration::from_secs(2);
 
 // === impl Shared ===
 
@@ -41,6 +45,22 @@ impl Shared {
         // Closing writes: not under the lock.
         drop(held);
         drop(old);
+    }
+
+    /// Takes the file away for good and closes it here, so that it can be opened again at once. A
+    /// reader that takes longer than [`READERS_END_WITHIN`] closes it when it is done.
+    pub(super) fn close(&self) {
+        let mut held = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(mut database) = held.take() else { return };
+        drop(held);
+        let started = Instant::now();
+        while let Err(in_use) = Arc::try_unwrap(database) {
+            if started.elapsed() > READERS_END_WITHIN {
+                return;
+            }
+            database = in_use;
+            thread::park_timeout(Duration::from_millis(1));
+        }
     }
 
     /// From now on nothing is accepted and nothing is confirmed.

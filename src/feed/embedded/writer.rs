@@ -81,11 +81,11 @@ impl Queue {
 
     async fn ask<T>(&self, job: impl FnOnce(Answer<T>) -> Job) -> Result<T, FeedError> {
         let closed = || FeedError::Refused("the store is closed".to_owned());
-        let room = Arc::clone(&self.room).acquire_owned().await.map_err(|_| closed())?;
+        let room = Arc::clone(&self.room).acquire_owned().await.map_err(|_gone| closed())?;
         let (answer, answered) = oneshot::channel();
-        self.jobs.send(Message::Job(job(answer), room)).map_err(|_| closed())?;
+        self.jobs.send(Message::Job(job(answer), room)).map_err(|_gone| closed())?;
         // The writer answers every job; one that died could not, and nothing is known of the record.
-        answered.await.map_err(|_| closed())?
+        answered.await.map_err(|_gone| closed())?
     }
 }
 
@@ -108,7 +108,7 @@ impl Writer {
             if catch_unwind(AssertUnwindSafe(|| self.run(&queue))).is_err() {
                 shared.fence("its writer failed".to_owned());
             }
-            shared.replace(None);
+            shared.close();
         };
         let thread = thread::Builder::new().name("revocation-log".to_owned()).spawn(work);
         let thread = thread.map_err(|error| FeedError::Refused(error.to_string()))?;
@@ -141,7 +141,7 @@ impl Writer {
     fn next(&self, queue: &Receiver<Message>, settled: bool) -> Result<Message, RecvTimeoutError> {
         let open = self.shared.database().is_ok() || self.shared.check().is_err();
         match (open, settled) {
-            (true, true) => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            (true, true) => queue.recv().map_err(|_gone| RecvTimeoutError::Disconnected),
             (true, false) => queue.recv_timeout(SETTLE_AFTER),
             (false, _) => queue.recv_timeout(REOPEN_EVERY),
         }
@@ -247,8 +247,12 @@ fn answer(group: Vec<Job>, done: transaction::Done) {
 }
 
 fn refuse(group: Vec<Job>, error: &FeedError) {
+    let reason = match error {
+        FeedError::Refused(reason) => reason.clone(),
+        other => other.to_string(),
+    };
     for job in group {
-        let error = FeedError::Refused(error.to_string());
+        let error = FeedError::Refused(reason.clone());
         match job {
             Job::Append(_, answer) => drop(answer.send(Err(error))),
             Job::Forget(_, _, answer) => drop(answer.send(Err(error))),
@@ -258,7 +262,10 @@ fn refuse(group: Vec<Job>, error: &FeedError) {
 
 fn is_full(error: &Error) -> bool {
     let full = |error: &io::Error| {
-        matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+        matches!(
+            error.kind(),
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
+        )
     };
     matches!(error, Error::Io(error) if full(error))
 }

@@ -17,7 +17,8 @@ fn enforceable(issuers: &[&str]) -> Enforceable {
 }
 
 fn draft(claim: &str) -> Draft {
-    Draft { claim: claim.into(), value: "x".into(), ..Draft::default() }
+    let value = if claim == "iss" { "i" } else { "x" };
+    Draft { claim: claim.into(), value: value.into(), ..Draft::default() }
 }
 
 fn complete(draft: Draft) -> Revocation {
@@ -118,4 +119,17 @@ fn a_reinstatement_names_the_same_entry() {
     assert_eq!((given_back.op, given_back.issued_before), (Op::Reinstate, None));
     assert_eq!(given_back.name, revoked.name);
     assert_ne!(given_back.id, revoked.id);
+}
+
+#[test]
+fn taking_back_an_issuer_names_it() {
+    let both = enforceable(&["i", "k"]);
+    let record = draft("iss").complete(&both, None, NOW).expect("the value says which");
+    assert_eq!((&*record.name.issuer, &*record.name.value), ("i", "i"));
+    let crossed = Draft { issuer: Some("k".into()), ..draft("iss") };
+    let error = crossed.complete(&both, None, NOW).expect_err("matches nothing");
+    assert_eq!(error.field(), Some("value"));
+    let unknown = Draft { value: "x".into(), ..draft("iss") };
+    let error = unknown.complete(&both, None, NOW).expect_err("no such issuer");
+    assert_eq!(error.field(), Some("issuer"));
 }

@@ -186,7 +186,7 @@ fn what_was_applied_is_never_missed() {
                 while done.load(Ordering::SeqCst) < ROUNDS {
                     let known = done.load(Ordering::SeqCst);
                     if known > 0 {
-                        let value = if reads % 2 == 0 { known - 1 } else { reads % known };
+                        let value = if reads.is_multiple_of(2) { known - 1 } else { reads % known };
                         assert!(
                             covers(&set, "jti", &value.to_string(), None, 50),
                             "missed {value}"

@@ -4,4 +4,5 @@ pub mod client;
 pub mod eventually;
 pub mod gateway;
 pub mod issuer;
+pub mod records;
 pub mod upstream;

@@ -22,8 +22,12 @@ type Live<'t> = Table<'t, (&'static str, &'static str, &'static str), &'static [
 type Log<'t> = Table<'t, u64, &'static [u8]>;
 
 /// Does all jobs in one synced commit, or none.
+///
+/// In two phases: with one, redb can't tell a commit that was torn from one that was damaged later,
+/// and would go back behind it without a word.
 pub(super) fn commit(database: &Database, head: u64, group: &[Job]) -> Result<Done, Error> {
-    let write = database.begin_write()?;
+    let mut write = database.begin_write()?;
+    write.set_two_phase_commit(true);
     let done = fill(&write, head, group)?;
     write.commit()?;
     Ok(done)
@@ -32,11 +36,12 @@ pub(super) fn commit(database: &Database, head: u64, group: &[Job]) -> Result<Do
 /// Commits once more without a change. redb keeps two commit slots and falls back to the older one
 /// when the newer is damaged: after this both hold everything.
 pub(super) fn settle(database: &Database) -> Result<(), Error> {
-    let write = database.begin_write()?;
+    let mut write = database.begin_write()?;
+    write.set_two_phase_commit(true);
     {
         let mut meta = write.open_table(META)?;
         let floor = number(&meta, FLOOR)?;
-        meta.insert(FLOOR, &*floor.to_le_bytes().as_slice())?;
+        meta.insert(FLOOR, floor.to_le_bytes().as_slice())?;
     }
     write.commit()?;
     Ok(())
@@ -120,7 +125,7 @@ fn trim(
 
 fn number(meta: &Table<'_, &'static str, &'static [u8]>, key: &'static str) -> Result<u64, Error> {
     let value = meta.get(key)?.ok_or_else(unsound)?;
-    let bytes = value.value().try_into().map_err(|_| unsound())?;
+    let bytes = value.value().try_into().map_err(|_length| unsound())?;
     Ok(u64::from_le_bytes(bytes))
 }
 
