@@ -220,7 +220,7 @@ impl Gateway {
         token: BearerToken<'_>,
         now: UnixTime,
     ) -> Result<Arc<Named>, TokenError> {
-        let generation = snapshot.token_generation();
+        let generation = snapshot.verifier.generation();
         if let Some(named) = self.tokens.find(token.as_str(), generation) {
             named.verified().is_current(now)?;
             self.metrics.token_cache_hits.inc();

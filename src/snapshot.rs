@@ -115,12 +115,6 @@ impl Snapshot {
             config,
         })
     }
-
-    /// Goes up with every change of the configuration or of any issuer's keys.
-    pub fn token_generation(&self) -> u64 {
-        let keys: u64 = self.verifier.issuers().iter().map(|issuer| issuer.generation()).sum();
-        (self.generation << 32) + keys
-    }
 }
 
 // === impl Route ===
