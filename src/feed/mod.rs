@@ -3,6 +3,8 @@
 pub mod compaction;
 pub mod embedded;
 mod listing;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod store;
 
 pub use store::{Feed, Log, Store};

@@ -7,12 +7,17 @@ use crate::revocation::{
 };
 
 use super::embedded::{EmbeddedFeed, EmbeddedLog, EmbeddedStore};
+#[cfg(feature = "postgres")]
+use super::postgres::{PostgresFeed, PostgresLog, PostgresStore};
 
 /// An open store. A store on a network is opened without waiting for it: who reads or writes connects.
 #[derive(Debug)]
 pub enum Store {
     /// One file on this machine.
     Embedded(EmbeddedStore),
+    /// A PostgreSQL table.
+    #[cfg(feature = "postgres")]
+    Postgres(PostgresStore),
 }
 
 /// A store's reading side.
@@ -20,6 +25,9 @@ pub enum Store {
 pub enum Feed {
     /// Of the file.
     Embedded(EmbeddedFeed),
+    /// Of the table.
+    #[cfg(feature = "postgres")]
+    Postgres(PostgresFeed),
 }
 
 /// A store's writing side; cheap to clone.
@@ -27,6 +35,9 @@ pub enum Feed {
 pub enum Log {
     /// Of the file.
     Embedded(EmbeddedLog),
+    /// Of the table.
+    #[cfg(feature = "postgres")]
+    Postgres(PostgresLog),
 }
 
 /// The same call on whichever it is.
@@ -34,6 +45,8 @@ macro_rules! each {
     ($of:expr, $it:ident => $call:expr) => {
         match $of {
             Self::Embedded($it) => $call,
+            #[cfg(feature = "postgres")]
+            Self::Postgres($it) => $call,
         }
     };
 }
@@ -47,6 +60,9 @@ impl Store {
             FeedConfig::Embedded { path } => EmbeddedStore::open(path).map(Self::Embedded),
             FeedConfig::Redis(_) => Err(FeedError::NotBuilt("redis")),
             FeedConfig::Nats(_) => Err(FeedError::NotBuilt("nats")),
+            #[cfg(feature = "postgres")]
+            FeedConfig::Postgres(config) => PostgresStore::open(config).await.map(Self::Postgres),
+            #[cfg(not(feature = "postgres"))]
             FeedConfig::Postgres(_) => Err(FeedError::NotBuilt("postgres")),
         }
     }
@@ -55,6 +71,8 @@ impl Store {
     pub fn feed(&self) -> Feed {
         match self {
             Self::Embedded(store) => Feed::Embedded(store.feed()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => Feed::Postgres(store.feed()),
         }
     }
 
@@ -62,6 +80,8 @@ impl Store {
     pub fn log(&self) -> Log {
         match self {
             Self::Embedded(store) => Log::Embedded(store.log()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => Log::Postgres(store.log()),
         }
     }
 }

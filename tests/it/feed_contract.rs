@@ -14,7 +14,7 @@ use crate::support::records::{
 
 mod backends;
 
-use backends::Embedded;
+use backends::{Embedded, Postgres};
 
 /// A store that the suite can make, reach as several nodes, and stop and start.
 trait Backend: Sized {
@@ -31,7 +31,30 @@ trait Backend: Sized {
 }
 
 macro_rules! feed_contract {
-    ($module:ident, $backend:ty: $($case:ident),+ $(,)?) => {
+    ($($module:ident: $backend:ty),+ $(,)?) => {
+        $(feed_contract!(@cases $module, $backend:
+            a_new_store_holds_nothing,
+            load_returns_what_was_appended,
+            an_append_after_load_arrives_in_order,
+            an_append_between_two_loads_is_in_the_second,
+            cursors_grow_and_the_last_of_a_batch_is_answered,
+            a_record_appended_twice_is_one_entry,
+            records_of_one_name_merge,
+            a_reinstated_name_is_gone_and_can_be_revoked_again,
+            a_restart_resumes_with_nothing_lost,
+            a_quiet_feed_beats_within_a_second,
+            a_busy_feed_beats_too,
+            a_dropped_next_loses_nothing,
+            compaction_removes_the_expired_alone,
+            a_reader_behind_the_log_is_told_to_load_again,
+            a_listing_comes_in_pages_and_by_filter,
+            a_batch_is_kept_whole_or_not_at_all,
+            two_nodes_see_one_order,
+            concurrent_appends_are_all_there,
+            reasons_and_actors_are_kept,
+        );)+
+    };
+    (@cases $module:ident, $backend:ty: $($case:ident),+ $(,)?) => {
         mod $module {
             use super::*;
             $(
@@ -44,27 +67,7 @@ macro_rules! feed_contract {
     };
 }
 
-feed_contract!(embedded, Embedded:
-    a_new_store_holds_nothing,
-    load_returns_what_was_appended,
-    an_append_after_load_arrives_in_order,
-    an_append_between_two_loads_is_in_the_second,
-    cursors_grow_and_the_last_of_a_batch_is_answered,
-    a_record_appended_twice_is_one_entry,
-    records_of_one_name_merge,
-    a_reinstated_name_is_gone_and_can_be_revoked_again,
-    a_restart_resumes_with_nothing_lost,
-    a_quiet_feed_beats_within_a_second,
-    a_busy_feed_beats_too,
-    a_dropped_next_loses_nothing,
-    compaction_removes_the_expired_alone,
-    a_reader_behind_the_log_is_told_to_load_again,
-    a_listing_comes_in_pages_and_by_filter,
-    a_batch_is_kept_whole_or_not_at_all,
-    two_nodes_see_one_order,
-    concurrent_appends_are_all_there,
-    reasons_and_actors_are_kept,
-);
+feed_contract!(embedded: Embedded, postgres: Postgres);
 
 fn entries(records: &[Revocation]) -> Entries {
     records.iter().cloned().map(entry).collect()
@@ -259,11 +262,21 @@ async fn a_reader_behind_the_log_is_told_to_load_again<B: Backend>() {
         log.append(batch.clone()).await.expect("appended");
     }
     log.compact(UnixTime::EPOCH).await.expect("compacted");
-    let error = feed.next().await.expect_err("the log no longer reaches back");
+    let error = after_what_it_had_fetched(&mut feed, B::LOG_KEPT).await;
     assert!(matches!(error, FeedError::Truncated(_)), "{error}");
     assert_eq!(load(&mut feed).await.0.len(), 4096);
     append_each(&log, &[revoke("after", 100)]).await;
     assert_eq!(&*next_record(&mut feed).await.0.name.value, "after");
+}
+
+/// A reader may have fetched some before they were forgotten, and must not go on past the hole.
+async fn after_what_it_had_fetched(feed: &mut impl RevocationFeed, most: usize) -> FeedError {
+    for _ in 0..most {
+        if let Err(error) = feed.next().await {
+            return error;
+        }
+    }
+    panic!("the log no longer reaches back, and nobody says so");
 }
 
 async fn a_listing_comes_in_pages_and_by_filter<B: Backend>() {

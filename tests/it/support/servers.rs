@@ -1,0 +1,3 @@
+//! Real servers, started by the tests that need them.
+
+pub mod postgres;
