@@ -5,6 +5,8 @@ pub mod embedded;
 mod listing;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(feature = "redis")]
+pub mod redis;
 mod store;
 
 pub use store::{Feed, Log, Store};

@@ -9,12 +9,17 @@ use crate::revocation::{
 use super::embedded::{EmbeddedFeed, EmbeddedLog, EmbeddedStore};
 #[cfg(feature = "postgres")]
 use super::postgres::{PostgresFeed, PostgresLog, PostgresStore};
+#[cfg(feature = "redis")]
+use super::redis::{RedisFeed, RedisLog, RedisStore};
 
 /// An open store. A store on a network is opened without waiting for it: who reads or writes connects.
 #[derive(Debug)]
 pub enum Store {
     /// One file on this machine.
     Embedded(EmbeddedStore),
+    /// A Redis Stream.
+    #[cfg(feature = "redis")]
+    Redis(RedisStore),
     /// A PostgreSQL table.
     #[cfg(feature = "postgres")]
     Postgres(PostgresStore),
@@ -25,7 +30,10 @@ pub enum Store {
 pub enum Feed {
     /// Of the file.
     Embedded(EmbeddedFeed),
-    /// Of the table.
+    /// Of Redis.
+    #[cfg(feature = "redis")]
+    Redis(RedisFeed),
+    /// Of PostgreSQL.
     #[cfg(feature = "postgres")]
     Postgres(PostgresFeed),
 }
@@ -35,7 +43,10 @@ pub enum Feed {
 pub enum Log {
     /// Of the file.
     Embedded(EmbeddedLog),
-    /// Of the table.
+    /// Of Redis.
+    #[cfg(feature = "redis")]
+    Redis(RedisLog),
+    /// Of PostgreSQL.
     #[cfg(feature = "postgres")]
     Postgres(PostgresLog),
 }
@@ -45,6 +56,8 @@ macro_rules! each {
     ($of:expr, $it:ident => $call:expr) => {
         match $of {
             Self::Embedded($it) => $call,
+            #[cfg(feature = "redis")]
+            Self::Redis($it) => $call,
             #[cfg(feature = "postgres")]
             Self::Postgres($it) => $call,
         }
@@ -58,6 +71,9 @@ impl Store {
     pub async fn open(config: &FeedConfig) -> Result<Self, FeedError> {
         match config {
             FeedConfig::Embedded { path } => EmbeddedStore::open(path).map(Self::Embedded),
+            #[cfg(feature = "redis")]
+            FeedConfig::Redis(config) => RedisStore::open(config).await.map(Self::Redis),
+            #[cfg(not(feature = "redis"))]
             FeedConfig::Redis(_) => Err(FeedError::NotBuilt("redis")),
             FeedConfig::Nats(_) => Err(FeedError::NotBuilt("nats")),
             #[cfg(feature = "postgres")]
@@ -71,6 +87,8 @@ impl Store {
     pub fn feed(&self) -> Feed {
         match self {
             Self::Embedded(store) => Feed::Embedded(store.feed()),
+            #[cfg(feature = "redis")]
+            Self::Redis(store) => Feed::Redis(store.feed()),
             #[cfg(feature = "postgres")]
             Self::Postgres(store) => Feed::Postgres(store.feed()),
         }
@@ -80,6 +98,8 @@ impl Store {
     pub fn log(&self) -> Log {
         match self {
             Self::Embedded(store) => Log::Embedded(store.log()),
+            #[cfg(feature = "redis")]
+            Self::Redis(store) => Log::Redis(store.log()),
             #[cfg(feature = "postgres")]
             Self::Postgres(store) => Log::Postgres(store.log()),
         }

@@ -14,7 +14,11 @@ use crate::support::records::{
 
 mod backends;
 
-use backends::{Embedded, Postgres};
+use backends::Embedded;
+#[cfg(feature = "postgres")]
+use backends::Postgres;
+#[cfg(feature = "redis")]
+use backends::Redis;
 
 /// A store that the suite can make, reach as several nodes, and stop and start.
 trait Backend: Sized {
@@ -31,8 +35,22 @@ trait Backend: Sized {
 }
 
 macro_rules! feed_contract {
-    ($($module:ident: $backend:ty),+ $(,)?) => {
-        $(feed_contract!(@cases $module, $backend:
+    ($module:ident, $backend:ty: $($case:ident),+ $(,)?) => {
+        mod $module {
+            use super::*;
+            $(
+                #[tokio::test]
+                async fn $case() {
+                    super::$case::<$backend>().await;
+                }
+            )+
+        }
+    };
+}
+
+macro_rules! every_case {
+    ($module:ident, $backend:ty) => {
+        feed_contract!($module, $backend:
             a_new_store_holds_nothing,
             load_returns_what_was_appended,
             an_append_after_load_arrives_in_order,
@@ -52,22 +70,15 @@ macro_rules! feed_contract {
             two_nodes_see_one_order,
             concurrent_appends_are_all_there,
             reasons_and_actors_are_kept,
-        );)+
-    };
-    (@cases $module:ident, $backend:ty: $($case:ident),+ $(,)?) => {
-        mod $module {
-            use super::*;
-            $(
-                #[tokio::test]
-                async fn $case() {
-                    super::$case::<$backend>().await;
-                }
-            )+
-        }
+        );
     };
 }
 
-feed_contract!(embedded: Embedded, postgres: Postgres);
+every_case!(embedded, Embedded);
+#[cfg(feature = "redis")]
+every_case!(redis, Redis);
+#[cfg(feature = "postgres")]
+every_case!(postgres, Postgres);
 
 fn entries(records: &[Revocation]) -> Entries {
     records.iter().cloned().map(entry).collect()

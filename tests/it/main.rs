@@ -9,6 +9,12 @@ mod cli_control; // the program against a control port
 mod crash; // kill -9 under a stream of revocations
 mod feed_contract; // what every store must do
 mod flask; // a real application behind the gateway
+#[cfg(feature = "postgres")]
+mod postgres_faults; // PostgreSQL killed, paused, set back, emptied
+#[cfg(feature = "postgres")]
+mod postgres_order; // PostgreSQL's transactions in another order than their ids
+#[cfg(feature = "postgres")]
+mod postgres_table; // PostgreSQL's table: rights, set-up, foreign rows
 mod revocation_flow; // from the log through the follower into the set
 mod store_file; // the embedded store's file: cut, flipped, foreign, locked
 mod store_kill; // the embedded store's writer killed at random

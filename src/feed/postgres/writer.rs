@@ -96,19 +96,29 @@ impl Writer {
         }
     }
 
-    /// One statement, so one transaction. The cursor of each job's last record.
+    /// The cursor of each job's last record. A connection that broke while nothing was asked of it
+    /// costs nobody an error; a record that is then there twice is one entry.
     async fn insert(&mut self, group: &[Job]) -> Result<Vec<Cursor>, FeedError> {
-        let session = match self.session.take().filter(|session| !session.is_closed()) {
-            Some(session) => session,
-            None => {
-                let session = self.shared.connector().connect().await?;
-                prepare(&session, self.shared.table()).await?;
-                session
+        if let Some(session) = self.session.take().filter(|session| !session.is_closed()) {
+            match self.insert_on(session, group).await {
+                Err(FeedError::Unreachable(error)) => {
+                    tracing::info!(%error, "appending again on a new connection");
+                }
+                outcome => return outcome,
             }
-        };
-        let ids = insert(&session, &self.shared, group).await;
-        // After an error it may be in a state that nobody knows.
-        let mut ids = ids?.into_iter();
+        }
+        let session = self.shared.connector().connect().await?;
+        prepare(&session, self.shared.table()).await?;
+        self.insert_on(session, group).await
+    }
+
+    async fn insert_on(
+        &mut self,
+        session: Session,
+        group: &[Job],
+    ) -> Result<Vec<Cursor>, FeedError> {
+        // After an error nobody knows what state the session is in: only a sound one is kept.
+        let mut ids = insert(&session, &self.shared, group).await?.into_iter();
         self.session = Some(session);
         let last = group.iter().map(|job| ids.nth(job.records.len().saturating_sub(1)));
         let last: Option<Vec<i64>> = last.collect();
@@ -117,6 +127,7 @@ impl Writer {
     }
 }
 
+/// One statement, so one transaction.
 async fn insert(session: &Session, shared: &Shared, group: &[Job]) -> Result<Vec<i64>, FeedError> {
     let columns: Columns<'_> = group.iter().flat_map(|job| &job.records).collect();
     let sql = shared.table().sql(

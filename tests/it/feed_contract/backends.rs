@@ -2,10 +2,17 @@
 
 use portcullis::feed::embedded::{EmbeddedFeed, EmbeddedLog, EmbeddedStore};
 
-use portcullis::feed::postgres::{PostgresFeed, PostgresLog, PostgresStore};
-
 use super::Backend;
-use crate::support::servers::postgres::{Database, PostgresServer};
+
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "redis")]
+mod redis;
+
+#[cfg(feature = "postgres")]
+pub(super) use postgres::Postgres;
+#[cfg(feature = "redis")]
+pub(super) use redis::Redis;
 
 /// A file in a folder that goes away with it.
 pub(super) struct Embedded {
@@ -44,38 +51,5 @@ impl Backend for Embedded {
 
     fn log(&self) -> EmbeddedLog {
         self.store().log()
-    }
-}
-
-/// A database of its own in a real cluster.
-pub(super) struct Postgres {
-    store: PostgresStore,
-    database: Database,
-}
-
-impl Backend for Postgres {
-    type Feed = PostgresFeed;
-    type Log = PostgresLog;
-    const LOG_KEPT: usize = 65_536;
-
-    async fn start() -> Self {
-        let database = PostgresServer::database();
-        Self { store: database.store().await, database }
-    }
-
-    /// The cluster is shared; for this database it goes away (`postgres_feed` stops a real one).
-    async fn restart(self) -> Self {
-        let Self { store, database } = self;
-        database.terminate_backends();
-        drop(store);
-        Self { store: database.store().await, database }
-    }
-
-    fn feed(&self) -> PostgresFeed {
-        self.store.feed()
-    }
-
-    fn log(&self) -> PostgresLog {
-        self.store.log()
     }
 }

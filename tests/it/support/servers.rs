@@ -1,3 +1,0 @@
-//! Real servers, started by the tests that need them.
-
-pub mod postgres;
