@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use portcullis::clock::UnixTime;
 use portcullis::feed::postgres::{PostgresFeed, PostgresStore};
 use portcullis::revocation::{
     Epoch, FeedError, FeedEvent, Revocation, RevocationFeed, RevocationLog,
@@ -178,7 +179,7 @@ async fn a_server_that_hangs_is_not_called_fresh() {
     assert_eq!(&*next_after_outage(&mut feed).await.name.value, "b");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn tables_that_are_emptied_or_dropped_are_another_memory() {
     let database = PostgresServer::database();
     let store = database.store().await;
@@ -197,6 +198,10 @@ async fn tables_that_are_emptied_or_dropped_are_another_memory() {
         append_each(&store.log(), &[revoke("a", 100)]).await;
         next_record(&mut feed).await;
         database.sql(sql);
+        if sql == "DROP TABLE revocations_live" {
+            // A running reader does not need it: whoever connects next finds out, upkeep at the latest.
+            store.log().compact(UnixTime::EPOCH).await.expect("compacted");
+        }
         is_cut_off(&mut feed).await;
         let now = epoch(&mut feed).await;
         assert_ne!(now, known, "{sql}");

@@ -81,7 +81,7 @@ async fn python_revokes_with_the_documented_code() {
     assert!(record.issued_before.is_some(), "a new login works");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_a_record_is_refused_at_the_door_or_skipped_with_its_cursor() {
     let database = PostgresServer::database();
     let mut feed = database.store().await.feed();
@@ -193,7 +193,7 @@ async fn without_a_notification_the_log_is_read_within_a_second() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn settings_that_endanger_what_was_acknowledged_are_named() {
     let database: Database = PostgresServer::database();
     let store = database.store().await;
