@@ -1,6 +1,7 @@
 //! The integration tests: one binary, the real gateway on free ports, each module one topic.
 
 #![expect(unreachable_pub, reason = "a test binary has no interface")]
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod access; // who is let through
 mod at_once; // a revocation holds from its acknowledgement on
