@@ -156,7 +156,7 @@ fn appends(criterion: &mut Criterion) {
 
 /// Once: from a file to a set that answers.
 fn starts(_: &mut Criterion) {
-    let size = if full() { 10_000_000 } else { 100_000 };
+    let size = if full() { 10_000_000 } else { 1_000_000 };
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("r.redb");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
