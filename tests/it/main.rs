@@ -10,6 +10,7 @@ mod cli_control; // the program against a control port
 mod crash; // kill -9 under a stream of revocations
 mod feed_contract; // what every store must do
 mod flask; // a real application behind the gateway
+mod openid; // a real OpenID provider as the issuer
 mod revocation_flow; // from the log through the follower into the set
 mod signals; // the program and what it is told by signals
 mod store_file; // the embedded store's file: cut, flipped, foreign, locked
