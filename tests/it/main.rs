@@ -5,5 +5,13 @@
 mod access;
 mod at_once;
 mod crash;
+mod credentials;
 mod flask;
+mod identity;
+mod keys;
+mod paths;
 mod support;
+mod tokens;
+mod tokens_claims;
+mod tokens_forged;
+mod tokens_headers;

@@ -2,6 +2,9 @@
 
 pub mod client;
 pub mod eventually;
+pub mod forge;
 pub mod gateway;
 pub mod issuer;
+pub mod jwks;
+pub mod raw;
 pub mod upstream;
