@@ -4,12 +4,18 @@
 
 mod access;
 mod at_once;
+mod control_attacks;
 mod crash;
 mod credentials;
+mod drain;
 mod flask;
 mod identity;
 mod keys;
+mod methods;
+mod observed;
 mod paths;
+mod refused_bodies;
+mod reload;
 mod support;
 mod tokens;
 mod tokens_claims;

@@ -104,7 +104,7 @@ fn eager(target: &str) -> String {
     let path = path.split(['?', '#', '\0']).next().unwrap_or_default();
     let mut segments: Vec<&str> = Vec::new();
     for segment in path.split('/') {
-        match segment.split(';').next().unwrap_or_default().trim() {
+        match segment.split(';').next().unwrap_or_default() {
             "" | "." => {}
             ".." => drop(segments.pop()),
             segment => segments.push(segment),

@@ -49,6 +49,11 @@ impl TestUpstream {
         self.seen.lock().expect("not poisoned").len()
     }
 
+    /// Everything it has seen so far, forgotten by it.
+    pub fn take(&self) -> Vec<Seen> {
+        std::mem::take(&mut *self.seen.lock().expect("not poisoned"))
+    }
+
     /// The newest request.
     #[track_caller]
     pub fn last(&self) -> Seen {
