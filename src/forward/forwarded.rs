@@ -119,6 +119,9 @@ pub fn client_address(
     trusted: &crate::peer::TrustedProxies,
 ) -> IpAddr {
     let mut client = peer.ip().to_canonical();
+    if !trusted.contains(client) {
+        return client;
+    }
     let listed = headers.get_all(FOR).iter().filter_map(|value| value.to_str().ok());
     let hops: SmallVec<[&str; 4]> = listed.flat_map(|value| value.split(',')).collect();
     for hop in hops.iter().rev() {

@@ -120,6 +120,20 @@ fn a_client_cannot_write_the_log() {
 }
 
 #[test]
+fn the_client_s_address_is_believed_from_trusted_proxies_alone() {
+    let trusting = "workers = 2\ntrusted_proxies = [\"127.0.0.1/32\", \"10.0.0.0/8\"]";
+    let listed = "192.0.2.1, 203.0.113.5, 10.0.0.7";
+    for (listener, wanted) in [("workers = 2", "127.0.0.1"), (trusting, "203.0.113.5")] {
+        let gateway = TestGateway::start_edited(ORDERS, &[("workers = 2", listener)]);
+        gateway.get("/orders/1").field("X-Forwarded-For", listed).send();
+        gateway.get("/orders/1").field("X-Forwarded-For", "unknown").send();
+        let lines = gateway.log_lines(2);
+        assert_eq!(lines[0]["client"], wanted);
+        assert_eq!(lines[1]["client"], "127.0.0.1");
+    }
+}
+
+#[test]
 fn a_client_that_leaves_is_told_as_gone() {
     let held = HeldUpstream::start("", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     let gateway = TestGateway::start(&(ORDERS.to_owned() + &held.route()));
@@ -163,11 +177,6 @@ fn a_client_that_leaves_within_the_answer_is_told_as_gone() {
 
 #[test]
 fn an_upstream_that_breaks_off_is_told() {
-    let held = HeldUpstream::start(
-        "",
-        "HTTP/1.1 200 OK\r\nContent-Length: 10\r\nConnection: close\r\n\r\nhel",
-    );
-    drop(held);
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address");
     std::thread::spawn(move || {

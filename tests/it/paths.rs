@@ -225,6 +225,22 @@ fn a_query_satisfies_no_path_rule() {
 }
 
 #[test]
+fn a_fragment_is_neither_judged_nor_sent() {
+    let gateway = TestGateway::start(ROUTES);
+    for (target, wanted) in [("/public#x", "/public"), ("/public?q#/../admin", "/public?q")] {
+        let head = format!("GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        let answer = Raw::connect(gateway.data).send(head).answer().expect("an answer");
+        if answer.status != 400 {
+            answer.expect_forwarded();
+            assert_eq!(gateway.upstream.last().line, format!("GET {wanted} HTTP/1.1"));
+        }
+        let head = format!("GET /admin{target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        let answer = Raw::connect(gateway.data).send(head).answer().expect("an answer");
+        assert!(matches!(answer.status, 400 | 401), "{target}: {}", answer.status);
+    }
+}
+
+#[test]
 fn a_legal_path_comes_through_byte_for_byte() {
     let gateway = TestGateway::start(ROUTES);
     let token = gateway.issuer.good();

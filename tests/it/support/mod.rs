@@ -4,6 +4,7 @@ pub mod client;
 pub mod eventually;
 pub mod forge;
 pub mod gateway;
+pub mod h2;
 pub mod held;
 pub mod issuer;
 pub mod jwks;

@@ -49,6 +49,11 @@ impl Raw {
         self.0.read(into)
     }
 
+    /// Exactly as many bytes.
+    pub fn fill(&mut self, bytes: &mut [u8]) -> std::io::Result<()> {
+        self.0.read_exact(bytes)
+    }
+
     /// The next answer, an interim one too; `None` when the connection ended before it.
     pub fn answer(&mut self) -> Option<Answer> {
         self.answer_to("GET")
