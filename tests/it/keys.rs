@@ -127,6 +127,21 @@ fn a_key_server_that_fails_takes_no_key_away() {
     }
 }
 
+/// A gateway whose key server answers so has no keys, and says so.
+fn no_keys_from(answer: Vec<u8>, issuer: &TestIssuer) {
+    let server = JwksServer::start("");
+    server.say(answer);
+    let keyless = keyless(&server);
+    // A second attempt is only begun when the first has been judged.
+    eventually("two fetches", || (server.count() > 1).then_some(()));
+    let ready = get(keyless.running.control, "/readyz").send();
+    assert_eq!(ready.status, 503);
+    assert!(ready.text().contains("no keys are loaded for issuer"), "{}", ready.text());
+    let answer = get(keyless.running.data, "/orders/1").bearer(&issuer.good()).send();
+    answer.expect_rejected(503, "keys-unavailable");
+    assert_eq!(answer.field("retry-after"), Some("1"));
+}
+
 #[test]
 fn a_key_set_from_elsewhere_or_too_large_is_no_key_set() {
     let issuer = TestIssuer::new();
@@ -139,7 +154,7 @@ fn a_key_set_from_elsewhere_or_too_large_is_no_key_set() {
     let endless = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n".to_vec();
     let zipped =
         b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\x1f\x8b\x08\x00";
-    for answer in [
+    let answers = [
         redirect("301 Moved Permanently", &elsewhere.url()),
         redirect("302 Found", &elsewhere.url()),
         redirect("307 Temporary Redirect", &elsewhere.url()),
@@ -148,20 +163,12 @@ fn a_key_set_from_elsewhere_or_too_large_is_no_key_set() {
         [endless, vec![b' '; 2 * 1024 * 1024]].concat(),
         zipped.to_vec(),
         document(&[issuer.key.jwks().as_bytes(), b"x"].concat()),
-    ] {
-        let server = JwksServer::start("");
-        server.say(answer);
-        let keyless = keyless(&server);
-        eventually("a fetch", || (server.count() > 0).then_some(()));
-        // A second attempt is only begun when the first has been judged.
-        eventually("another", || (server.count() > 1).then_some(()));
-        let ready = get(keyless.running.control, "/readyz").send();
-        assert_eq!(ready.status, 503);
-        assert!(ready.text().contains("no keys are loaded for issuer"), "{}", ready.text());
-        let answer = get(keyless.running.data, "/orders/1").bearer(&issuer.good()).send();
-        answer.expect_rejected(503, "keys-unavailable");
-        assert_eq!(answer.field("retry-after"), Some("1"));
-    }
+    ];
+    std::thread::scope(|scope| {
+        for answer in answers {
+            scope.spawn(|| no_keys_from(answer, &issuer));
+        }
+    });
     assert_eq!(elsewhere.count(), 0, "a redirect was followed");
 }
 
@@ -243,4 +250,85 @@ fn a_configuration_that_could_not_check_is_refused() {
         std::fs::write(&path, good.replace(from, to)).expect("written");
         assert!(Config::load(&path).is_err(), "{to:?} for {from:?} was accepted");
     }
+}
+
+#[test]
+fn a_reload_that_changes_a_rule_keeps_the_keys_that_were_fetched() {
+    let server = JwksServer::start(&TestIssuer::new().key.jwks());
+    let keys = from_url(&server.url());
+    let gateway = TestGateway::start_edited(ORDERS, &[(FROM_FILE, &keys)]);
+    let good = gateway.issuer.good();
+    gateway.get("/orders/1").bearer(&good).send().expect_forwarded();
+    server.say(Vec::new());
+    for leeway in ["leeway = \"1s\"", "leeway = \"2s\""] {
+        gateway.rewrite_edited(ORDERS, &[(FROM_FILE, &keys), ("leeway = \"0s\"", leeway)]);
+        assert_eq!(gateway.reload().status, 200);
+        gateway.get("/orders/1").bearer(&good).send().expect_forwarded();
+        assert_eq!(get(gateway.running.control, "/readyz").send().status, 200);
+    }
+    // Another place is another set of keys: nothing is carried over to it.
+    let elsewhere = JwksServer::start(&new_key().jwks());
+    gateway.rewrite_edited(ORDERS, &[(FROM_FILE, &from_url(&elsewhere.url()))]);
+    assert_eq!(gateway.reload().status, 200);
+    let answer = gateway.get("/orders/1").bearer(&good).send();
+    assert!(matches!(answer.status, 401 | 503), "{}", answer.status);
+    eventually("the other keys", || {
+        let answer = gateway.get("/orders/1").bearer(&good).send();
+        assert_ne!(answer.status, 200);
+        (answer.status == 401).then_some(())
+    });
+}
+
+/// A gateway that discovers its keys with a server that says this of itself; `ISSUER` is its own address.
+fn discovering(metadata: &str) -> (Keyless, JwksServer, String) {
+    let server = JwksServer::start("");
+    let base = format!("http://{}/", server.address);
+    server.publish(&metadata.replace("ISSUER", &base));
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("control.secret"), CREDENTIAL).expect("written");
+    let text = configuration(&TestUpstream::start(), ORDERS)
+        .replace(FROM_FILE, "keys = { discovery = true }")
+        .replace("https://login.example.com/", &base);
+    let running = Running::start_unready(folder.path(), &text);
+    (Keyless { running, _folder: folder }, server, base)
+}
+
+fn refuses_metadata(metadata: &str) {
+    let (keyless, server, base) = discovering(metadata);
+    eventually("two attempts", || (server.count() > 1).then_some(()));
+    assert_eq!(server.asked()[0], "GET /.well-known/openid-configuration HTTP/1.1");
+    assert_eq!(get(keyless.running.control, "/readyz").send().status, 503, "{metadata}");
+    let token = TestIssuer::new().token(json!({ "iss": base }));
+    let answer = get(keyless.running.data, "/orders/1").bearer(&token).send();
+    answer.expect_rejected(503, "keys-unavailable");
+}
+
+#[test]
+fn discovery_believes_only_the_issuer_s_own_document() {
+    let keys = JwksServer::start(&TestIssuer::new().key.jwks());
+    let said = |issuer: &str, uri: &str| json!({ "issuer": issuer, "jwks_uri": uri }).to_string();
+    let metadata = [
+        said("https://login.example.com/", &keys.url()),
+        said("ISSUERx", &keys.url()),
+        said("", &keys.url()),
+        json!({ "jwks_uri": keys.url() }).to_string(),
+        said("ISSUER", "http://login.example.com/jwks.json"),
+        said("ISSUER", "file:///etc/passwd"),
+        said("ISSUER", "http://169.254.169.254/latest/meta-data/"),
+        said("ISSUER", &format!("http://x@{}/jwks.json", keys.address)),
+        said("ISSUER", ""),
+        "<html>".to_owned(),
+    ];
+    std::thread::scope(|scope| {
+        for metadata in &metadata {
+            scope.spawn(|| refuses_metadata(metadata));
+        }
+    });
+    assert_eq!(keys.count(), 0, "keys were fetched from where a stranger said");
+    let (keyless, _server, base) = discovering(&said("ISSUER", &keys.url()));
+    let token = TestIssuer::new().token(json!({ "iss": base }));
+    eventually("the keys", || {
+        let answer = get(keyless.running.data, "/orders/1").bearer(&token).send();
+        (answer.status == 200).then_some(())
+    });
 }

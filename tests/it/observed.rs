@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::client::get;
+use crate::support::client::{Ask, get};
 use crate::support::eventually::eventually;
 use crate::support::gateway::{ORDERS, TestGateway};
 use crate::support::held::HeldUpstream;
@@ -35,68 +35,79 @@ fn fields(line: &Value, wanted: Value) {
     }
 }
 
+/// Sends it and gives the one line that it adds to the log.
+#[track_caller]
+fn line_of(gateway: &TestGateway, before: usize, ask: &Ask) -> Value {
+    ask.send();
+    let mut lines = gateway.log_lines(before + 1);
+    assert_eq!(lines.len(), before + 1, "one line a request");
+    lines.remove(before)
+}
+
 #[test]
 fn each_request_is_one_line_that_tells_what_became_of_it() {
     let gateway = TestGateway::start(&(ORDERS.to_owned() + SHADOW));
     let good = gateway.issuer.token(json!({ "jti": "id-1" }));
-    let secret = "secret-in-the-query";
-    let target = format!("/orders/1?token={secret}");
-    let mut count = 0;
-    let mut line = |ask: crate::support::client::Ask| {
-        let answer = ask.send();
-        count += 1;
-        let lines = gateway.log_lines(count);
-        assert_eq!(lines.len(), count, "one line a request");
-        (answer, lines[count - 1].clone())
-    };
-    let (answer, told) = line(gateway.get(&target).bearer(&good));
-    answer.expect_forwarded();
-    let bytes = answer.body.len();
-    fields(
-        &told,
-        json!({
-            "route": "orders", "status": 200, "outcome": "forwarded", "reason": "", "method": "GET",
-            "path": "/orders/1", "subject": "alice", "token_id": "id-1", "issuer": "main",
-            "client": "127.0.0.1", "bytes": bytes, "host": gateway.data.to_string(),
-        }),
-    );
+    let orders = |token: &str| gateway.get("/orders/1").bearer(token);
+    let stolen = gateway.issuer.token(json!({ "jti": "id-2" }));
+    gateway.revoke(&json!({ "claim": "jti", "value": "id-2" }));
+    let asked = [
+        (
+            orders(&good),
+            json!({
+                "route": "orders", "status": 200, "outcome": "forwarded", "reason": "",
+                "method": "GET", "path": "/orders/1", "subject": "alice", "token_id": "id-1",
+                "issuer": "main", "client": "127.0.0.1", "host": gateway.data.to_string(),
+            }),
+        ),
+        (
+            gateway.get("/orders/1"),
+            json!({
+                "route": "orders", "status": 401, "outcome": "rejected", "reason": "missing",
+                "subject": null, "token_id": null,
+            }),
+        ),
+        (orders(&gateway.issuer.expired()), json!({ "status": 401, "reason": "expired" })),
+        (
+            orders(&stolen),
+            json!({
+                "status": 401, "outcome": "rejected", "reason": "revoked_token",
+                "subject": "alice", "token_id": "id-2",
+            }),
+        ),
+        (
+            gateway.get("/nowhere?x=y"),
+            json!({ "route": "", "status": 404, "reason": "no_route", "path": "/nowhere" }),
+        ),
+        (gateway.get("/orders/../x"), json!({ "route": "", "reason": "path_ambiguous" })),
+        (gateway.ask("POST", "/shadow"), json!({ "status": 405, "reason": "method" })),
+        (
+            gateway.get("/shadow"),
+            json!({
+                "route": "shadow", "status": 200, "outcome": "shadowed", "reason": "missing",
+            }),
+        ),
+        (
+            gateway.get("/dead"),
+            json!({ "route": "dead", "status": 502, "outcome": "rejected", "reason": "connect" }),
+        ),
+    ];
+    for (before, (ask, wanted)) in asked.into_iter().enumerate() {
+        fields(&line_of(&gateway, before, &ask), wanted);
+    }
+}
+
+#[test]
+fn the_log_has_no_query_and_no_token() {
+    let gateway = TestGateway::start(ORDERS);
+    let good = gateway.issuer.good();
+    let target = format!("/orders/1?token={good}&secret=in-the-query");
+    let told = line_of(&gateway, 0, &gateway.get(&target).bearer(&good));
     assert!(told["duration_us"].as_u64().is_some_and(|micros| micros > 0));
-    let (_, told) = line(gateway.get("/orders/1"));
-    fields(
-        &told,
-        json!({
-            "route": "orders", "status": 401, "outcome": "rejected", "reason": "missing",
-            "subject": null, "token_id": null,
-        }),
-    );
-    let (_, told) = line(gateway.get("/orders/1").bearer(&gateway.issuer.expired()));
-    fields(&told, json!({ "status": 401, "outcome": "rejected", "reason": "expired" }));
-    gateway.revoke(&json!({ "claim": "jti", "value": "id-1" }));
-    let (_, told) = line(gateway.get("/orders/1").bearer(&good));
-    fields(
-        &told,
-        json!({
-            "status": 401, "reason": "revoked_token", "subject": "alice", "token_id": "id-1",
-        }),
-    );
-    let (_, told) = line(gateway.get("/nowhere?x=y"));
-    fields(&told, json!({ "route": "", "status": 404, "reason": "no_route", "path": "/nowhere" }));
-    let (_, told) = line(gateway.get("/orders/../x"));
-    fields(&told, json!({ "route": "", "status": 400, "reason": "path_ambiguous" }));
-    let (_, told) = line(gateway.ask("POST", "/shadow"));
-    fields(&told, json!({ "status": 405, "reason": "method" }));
-    let (_, told) = line(gateway.get("/shadow"));
-    fields(
-        &told,
-        json!({
-            "route": "shadow", "status": 200, "outcome": "shadowed", "reason": "missing",
-        }),
-    );
-    let (answer, told) = line(gateway.get("/dead"));
-    answer.expect_rejected(502, "upstream-error");
-    fields(&told, json!({ "route": "dead", "status": 502, "reason": "connect" }));
+    let body = json!({ "line": format!("GET {target} HTTP/1.1"), "subject": "alice" });
+    assert_eq!(told["bytes"], body.to_string().len());
     let log = std::fs::read_to_string(gateway.folder.path().join("access.log")).expect("a log");
-    assert!(!log.contains(secret) && !log.contains('?'), "a query in the log");
+    assert!(!log.contains("in-the-query") && !log.contains('?'), "a query in the log");
     let signature = good.rsplit('.').next().expect("a signature");
     assert!(!log.contains(signature), "a token in the log");
 }

@@ -227,7 +227,7 @@ fn a_signature_that_was_touched_is_refused() {
     court.refuses("a stranger's key", &stranger.sign(&Map::new(), &good_claims()));
     let without = stranger.clone().without_kid().sign(&Map::new(), &good_claims());
     court.refuses("a stranger's key without kid", &without);
-    let named = stranger.clone().with_kid(kid).sign(&Map::new(), &good_claims());
+    let named = stranger.with_kid(kid).sign(&Map::new(), &good_claims());
     court.refuses("a stranger's key under our kid", &named);
     court.accepts("untouched", &token);
     court.adjourn();

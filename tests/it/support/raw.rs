@@ -1,7 +1,7 @@
 //! A connection that sends bytes as they are given and reads one answer at a time.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use super::client::Answer;
@@ -35,12 +35,6 @@ impl Raw {
     /// Sends; that the other side has closed is seen when reading.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
         drop(self.0.get_mut().write_all(bytes.as_ref()));
-        self
-    }
-
-    /// Ends the sending side.
-    pub fn finish(&mut self) -> &mut Self {
-        drop(self.0.get_ref().shutdown(Shutdown::Write));
         self
     }
 
