@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 
 use crate::clock::UnixTime;
 use crate::config::ErrorProfile;
-use crate::forward::{BodyError, RequestId, ResponseBody, forwarded};
+use crate::forward::{BodyError, RequestId, ResponseBody, client_address};
 use crate::observe::access_log::{AccessLog, AccessRecord, cut};
 use crate::peer::Peer;
 use crate::reject::{self, Rejection};
@@ -66,7 +66,7 @@ impl Entry {
     ) -> Self {
         let proxies = &snapshot.trusted_proxies;
         let trusted = proxies.contains(peer.client.ip());
-        let client = forwarded::client_address(request.headers(), peer.client, proxies);
+        let client = client_address(request.headers(), peer.client, proxies);
         Self {
             log,
             unrouted: Arc::clone(&snapshot.unrouted),
