@@ -174,6 +174,7 @@ impl Setting {
         let mut draining = false;
         let mut timer = Deadline::new();
         let mut last_word: Option<Instant> = None;
+        let mut quiet_since: Option<Instant> = None;
         poll_fn(|cx: &mut Context<'_>| {
             if !draining && begun.as_mut().poll(cx).is_ready() {
                 draining = true;
@@ -182,6 +183,12 @@ impl Setting {
             if connection.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(());
             }
+            // An idle HTTP/2 client need not answer the PING of a graceful GOAWAY; it holds nobody up.
+            if draining && !farewell.is_zero() && activity.is_quiet() {
+                let since = *quiet_since.get_or_insert_with(Instant::now);
+                return timer.poll_passed(cx, since + farewell);
+            }
+            quiet_since = None;
             if let Some(end) = last_word {
                 return timer.poll_passed(cx, end);
             }
