@@ -10,6 +10,7 @@ mod cli_control; // the program against a control port
 mod control_attacks; // the control port under attack
 mod crash; // kill -9 under a stream of revocations
 mod credentials; // where and how a credential may stand
+mod demo; // the README's first command
 mod drain; // stopping while requests are in flight
 mod feed_contract; // what every store must do
 mod flask; // a real application behind the gateway
