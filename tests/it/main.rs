@@ -8,6 +8,8 @@ mod cli_alone; // the program without a gateway
 mod cli_control; // the program against a control port
 mod crash; // kill -9 under a stream of revocations
 mod feed_contract; // what every store must do
+#[cfg(feature = "redis")]
+mod feed_redis; // what only Redis can do to a feed
 mod flask; // a real application behind the gateway
 mod revocation_flow; // from the log through the follower into the set
 mod store_file; // the embedded store's file: cut, flipped, foreign, locked
