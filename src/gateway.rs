@@ -10,7 +10,7 @@ use http::request::Parts;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
-use crate::access::{Access, Permit};
+use crate::access::{Access, AccessRule, Permit};
 use crate::clock::{Clock, UnixTime};
 use crate::forward::{Exchange, Forwarder, ResponseBody};
 use crate::observe::{AccessLog, Metrics};
@@ -163,8 +163,8 @@ impl Gateway {
             token: None,
             rejection,
         })?;
-        let mut token = None;
-        match self.permit(snapshot, &route, head, now, &mut token) {
+        let (token, permit) = self.permit(snapshot, &route, head, now);
+        match permit {
             Ok(permit) => Ok(Admitted { route, token, permit, shadowed: None }),
             Err(rejection) if route.shadow && rejection.is_about_the_token() => Ok(Admitted {
                 route,
@@ -187,33 +187,49 @@ impl Gateway {
         Ok(Arc::clone(snapshot.routes.find(host, &path, &head.method)?))
     }
 
-    /// `token` is set as soon as the token is verified, so that a refusal can be told with its owner.
+    /// The token comes along as soon as it is verified, so that a refusal can be told with its owner.
     fn permit(
         &self,
         snapshot: &Snapshot,
         route: &Route,
         head: &Parts,
         now: UnixTime,
-        token: &mut Option<Arc<Named>>,
-    ) -> Result<Permit, Rejection> {
+    ) -> (Option<Arc<Named>>, Result<Permit, Rejection>) {
         let rule = match &route.access {
-            Access::Public => return Ok(Permit::anonymous()),
+            Access::Public => return (None, Ok(Permit::anonymous())),
             Access::Optional(rule) | Access::Required(rule) => rule,
         };
         let bearer = match BearerToken::find(&rule.token_from, &head.headers) {
+            Ok(bearer) => bearer,
             Err(BearerError::Missing) if matches!(route.access, Access::Optional(_)) => {
-                return Ok(Permit::anonymous());
+                return (None, Ok(Permit::anonymous()));
             }
-            found => found?,
+            Err(error) => return (None, Err(error.into())),
         };
-        let named = token.insert(self.verify(snapshot, bearer, now)?);
+        match self.verify(snapshot, bearer, now) {
+            Ok(named) => {
+                let permit = self.authorize(route, rule, &named, now);
+                (Some(named), permit)
+            }
+            Err(error) => (None, Err(error.into())),
+        }
+    }
+
+    fn authorize(
+        &self,
+        route: &Route,
+        rule: &AccessRule,
+        named: &Arc<Named>,
+        now: UnixTime,
+    ) -> Result<Permit, Rejection> {
         rule.suits(named.verified())?;
         let check = rule.check_revocation;
         let principal = self.revocations.admit(named, check, route.when_stale, now)?;
         Ok(rule.authorize(principal)?)
     }
 
-    /// The cache answers only for what does not change with time: signature, claims, fingerprints.
+    /// The cache answers only for what does not change with time: signature, claims, fingerprints. It
+    /// holds expired tokens too, so that whoever repeats one costs no signature.
     fn verify(
         &self,
         snapshot: &Snapshot,
@@ -221,15 +237,20 @@ impl Gateway {
         now: UnixTime,
     ) -> Result<Arc<Named>, TokenError> {
         let generation = snapshot.verifier.generation();
-        if let Some(named) = self.tokens.find(token.as_str(), generation) {
-            named.verified().is_current(now)?;
-            self.metrics.token_cache_hits.inc();
-            return Ok(named);
-        }
-        self.metrics.token_cache_misses.inc();
-        let verified = snapshot.verifier.verify(token, now)?;
-        let named = Arc::new(self.revocations.name(verified));
-        self.tokens.insert(token.as_str(), generation, Arc::clone(&named));
+        let named = match self.tokens.find(token.as_str(), generation) {
+            Some(named) => {
+                self.metrics.token_cache_hits.inc();
+                named
+            }
+            None => {
+                self.metrics.token_cache_misses.inc();
+                let verified = snapshot.verifier.verify_all_but_expiry(token, now)?;
+                let named = Arc::new(self.revocations.name(verified));
+                self.tokens.insert(token.as_str(), generation, Arc::clone(&named));
+                named
+            }
+        };
+        named.verified().is_current(now)?;
         Ok(named)
     }
 }

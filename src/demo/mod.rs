@@ -76,7 +76,7 @@ async fn set(folder: &Path, once: bool) -> anyhow::Result<(Stage, BoundApp)> {
     let (upstream, upstream_at) = services::listen(wished(9000)).await?;
     let (keys, issuer_at) = services::listen(wished(9001)).await?;
     let name = format!("http://{issuer_at}/");
-    let issuer = Arc::new(Issuer::new(SigningKey::generate(Algorithm::RS256)?, name.clone()));
+    let issuer = Arc::new(Issuer::new(SigningKey::generate(Algorithm::RS256)?, name));
     tokio::spawn(services::serve_upstream(upstream));
     tokio::spawn(services::serve_issuer(keys, Arc::clone(&issuer)));
     let credential = format!("demo-{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());

@@ -104,7 +104,7 @@ impl Setting {
         };
         if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
             let stream = Rewound::untouched(stream);
-            self.serve_version(Version::Http2, stream, visit).await;
+            self.serve_version(Version::Http2, stream, Instant::now(), visit).await;
         } else {
             self.serve_sniffed(stream, visit).await;
         }
@@ -115,13 +115,14 @@ impl Setting {
         S: AsyncRead + AsyncWrite + Unpin + 'static,
         H: Handler,
     {
+        let start = Instant::now();
         let first = tokio::select! {
             first = timeout(self.limits.header_timeout, sniff(stream)) => first,
             () = visit.drain.begun() => return,
         };
         match first {
             Ok(Ok(Some((version, stream)))) => {
-                self.serve_version(version, stream, visit).await;
+                self.serve_version(version, stream, start, visit).await;
             }
             Ok(Ok(None)) => {}
             Ok(Err(_)) => self.capacity.refuse("sniff"),
@@ -129,13 +130,18 @@ impl Setting {
         }
     }
 
-    async fn serve_version<S, H>(&self, version: Version, stream: Rewound<S>, visit: Visit<H>)
-    where
+    async fn serve_version<S, H>(
+        &self,
+        version: Version,
+        stream: Rewound<S>,
+        start: Instant,
+        visit: Visit<H>,
+    ) where
         S: AsyncRead + AsyncWrite + Unpin + 'static,
         H: Handler,
     {
         let Visit { peer, handler, drain } = visit;
-        let activity = Activity::new(version == Version::Http2);
+        let activity = Activity::new(version == Version::Http2, start);
         let stream = TokioIo::new(Watched::new(stream, Rc::clone(&activity)));
         let turns = Rc::clone(&activity);
         let service = service_fn(move |request: Request<Incoming>| {

@@ -16,6 +16,7 @@ pub mod mint;
 mod pem;
 mod refresh;
 mod rules;
+mod signature;
 mod strict_json;
 mod types;
 mod verify;
