@@ -2,7 +2,7 @@
 
 use crate::clock::UnixTime;
 use crate::revocation::{
-    Checkpoint, Cursor, FeedConfig, FeedError, FeedEvent, Filter, Name, Page, Revocation,
+    Checkpoint, Cursor, Epoch, FeedConfig, FeedError, FeedEvent, Filter, Name, Page, Revocation,
     RevocationFeed, RevocationLog,
 };
 
@@ -95,6 +95,10 @@ impl RevocationFeed for Feed {
 
     async fn next(&mut self) -> Result<FeedEvent, FeedError> {
         each!(self, feed => feed.next().await)
+    }
+
+    async fn resume(&mut self, epoch: Epoch, after: &Cursor) -> Result<(), FeedError> {
+        each!(self, feed => feed.resume(epoch, after).await)
     }
 }
 

@@ -11,6 +11,8 @@ mod control_attacks; // the control port under attack
 mod crash; // kill -9 under a stream of revocations
 mod credentials; // where and how a credential may stand
 mod drain; // stopping while requests are in flight
+#[cfg(feature = "redis")]
+mod faults; // three nodes, and a broker that things happen to
 mod feed_contract; // what every store must do
 #[cfg(feature = "redis")]
 mod feed_redis; // what only Redis can do to a feed
