@@ -12,7 +12,11 @@ mod crash; // kill -9 under a stream of revocations
 mod credentials; // where and how a credential may stand
 mod demo; // the README's first command
 mod drain; // stopping while requests are in flight
+#[cfg(feature = "redis")]
+mod faults; // three nodes, and a broker that things happen to
 mod feed_contract; // what every store must do
+#[cfg(feature = "redis")]
+mod feed_redis; // what only Redis can do to a feed
 mod flask; // a real application behind the gateway
 mod h2_attacks; // HTTP/2 that is malformed or floods
 mod hosts; // who is asked for

@@ -4,6 +4,12 @@ use portcullis::feed::embedded::{EmbeddedFeed, EmbeddedLog, EmbeddedStore};
 
 use super::Backend;
 
+#[cfg(feature = "redis")]
+mod redis;
+
+#[cfg(feature = "redis")]
+pub(super) use redis::Redis;
+
 /// A file in a folder that goes away with it.
 pub(super) struct Embedded {
     store: Option<EmbeddedStore>,

@@ -11,4 +11,5 @@ pub mod jwks;
 pub mod program;
 pub mod raw;
 pub mod records;
+pub mod servers;
 pub mod upstream;
