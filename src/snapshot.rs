@@ -1,7 +1,7 @@
 //! What runs: one immutable picture of the configuration, swapped as a whole.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
@@ -13,6 +13,7 @@ use crate::config::{Config, ErrorProfile, ForwardConfig, RouteConfig, UpstreamCo
 use crate::forward::Upstream;
 use crate::observe::metrics::{Labels, Metrics};
 use crate::peer::TrustedProxies;
+use crate::reject::REASONS;
 use crate::request::{HeadLimits, IdentityNames};
 use crate::revocation::WhenStale;
 use crate::route::{RouteConflict, RouteTable};
@@ -71,6 +72,8 @@ pub struct RouteCounters {
     name: Arc<str>,
     metrics: Arc<Metrics>,
     forwarded: Counter,
+    /// Refusals by the place of their reason in [`REASONS`], resolved at the first of each.
+    rejected: Box<[OnceLock<Counter>]>,
     seconds: Histogram,
 }
 
@@ -144,6 +147,7 @@ impl RouteCounters {
         let forwarded = outcome(&name, "forwarded", "");
         Self {
             forwarded: metrics.requests.get_or_create(&forwarded).clone(),
+            rejected: REASONS.map(|_| OnceLock::new()).into(),
             seconds: metrics.request_seconds.get_or_create(&route).clone(),
             metrics: Arc::clone(metrics),
             name,
@@ -158,11 +162,18 @@ impl RouteCounters {
     /// Counts one request.
     pub fn count(&self, word: &str, reason: &str, elapsed: Duration) {
         self.seconds.observe(elapsed.as_secs_f64());
-        if word == "forwarded" && reason.is_empty() {
-            self.forwarded.inc();
-        } else {
-            self.metrics.requests.get_or_create(&outcome(&self.name, word, reason)).inc();
-        }
+        match (word, reason) {
+            ("forwarded", "") => self.forwarded.inc(),
+            ("rejected", _) => match REASONS.binary_search(&reason) {
+                Ok(place) => self.rejected[place].get_or_init(|| self.resolve(word, reason)).inc(),
+                Err(_unheard) => self.resolve(word, reason).inc(),
+            },
+            _ => self.resolve(word, reason).inc(),
+        };
+    }
+
+    fn resolve(&self, word: &str, reason: &str) -> Counter {
+        self.metrics.requests.get_or_create(&outcome(&self.name, word, reason)).clone()
     }
 }
 

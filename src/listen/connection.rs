@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::rt::Executor;
@@ -146,8 +147,9 @@ impl Setting {
         let turns = Rc::clone(&activity);
         let service = service_fn(move |request: Request<Incoming>| {
             let turn = Turn::begin(&turns);
+            // Not an async block: it would hold the future twice, and hyper moves it for every request.
             let answer = handler.handle(request, peer);
-            async move { Ok::<_, Infallible>(answer.await.map(|body| turn.answer(body))) }
+            answer.map(|answer| Ok::<_, Infallible>(answer.map(|body| turn.answer(body))))
         });
         match version {
             Version::Http1 => {
@@ -213,9 +215,8 @@ impl Setting {
 
 impl<F: Future + 'static> Executor<F> for LocalExecutor {
     fn execute(&self, future: F) {
-        tokio::task::spawn_local(async move {
-            future.await;
-        });
+        // Not an async block: it would hold the stream's future twice.
+        tokio::task::spawn_local(future.map(drop));
     }
 }
 
