@@ -182,7 +182,18 @@ impl LiveSender {
         batch.is_empty() || self.0.blocking_send(Ok(batch)).is_ok()
     }
 
+    /// Gives a batch; false when nobody wants it any more.
+    pub async fn send(&self, batch: Vec<Revocation>) -> bool {
+        batch.is_empty() || self.0.send(Ok(batch)).await.is_ok()
+    }
+
     /// Says that this was all, or why it was not.
+    pub async fn finish(self, outcome: Result<(), FeedError>) {
+        // A receiver that is gone does not want to know.
+        drop(self.0.send(outcome.map(|()| Vec::new())).await);
+    }
+
+    /// Like [`LiveSender::finish`]. Blocks: not for an async task.
     pub fn end(self, outcome: Result<(), FeedError>) {
         // A receiver that is gone does not want to know.
         drop(self.0.blocking_send(outcome.map(|()| Vec::new())));
