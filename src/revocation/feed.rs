@@ -100,6 +100,9 @@ pub enum FeedError {
     /// The store refused: a missing right, a full disk, a lock held by another process.
     #[error("the revocation store refused: {0}")]
     Refused(String),
+    /// The program was built without what speaks to this store.
+    #[error("this program was built without the cargo feature `{0}`, which this feed needs")]
+    NotBuilt(&'static str),
 }
 
 /// The reading side. Subscribe first, then load: an event may be seen twice, never missed. A store
