@@ -3,6 +3,8 @@
 pub mod compaction;
 pub mod embedded;
 mod listing;
+#[cfg(feature = "nats")]
+pub mod nats;
 mod store;
 
 pub use store::{Feed, Log, Store};

@@ -7,12 +7,17 @@ use crate::revocation::{
 };
 
 use super::embedded::{EmbeddedFeed, EmbeddedLog, EmbeddedStore};
+#[cfg(feature = "nats")]
+use super::nats::{NatsFeed, NatsLog, NatsStore};
 
 /// An open store. A store on a network is opened without waiting for it: who reads or writes connects.
 #[derive(Debug)]
 pub enum Store {
     /// One file on this machine.
     Embedded(EmbeddedStore),
+    /// A JetStream stream.
+    #[cfg(feature = "nats")]
+    Nats(NatsStore),
 }
 
 /// A store's reading side.
@@ -20,6 +25,9 @@ pub enum Store {
 pub enum Feed {
     /// Of the file.
     Embedded(EmbeddedFeed),
+    /// Of the JetStream stream.
+    #[cfg(feature = "nats")]
+    Nats(NatsFeed),
 }
 
 /// A store's writing side; cheap to clone.
@@ -27,6 +35,9 @@ pub enum Feed {
 pub enum Log {
     /// Of the file.
     Embedded(EmbeddedLog),
+    /// Of the JetStream stream.
+    #[cfg(feature = "nats")]
+    Nats(NatsLog),
 }
 
 /// The same call on whichever it is.
@@ -34,6 +45,8 @@ macro_rules! each {
     ($of:expr, $it:ident => $call:expr) => {
         match $of {
             Self::Embedded($it) => $call,
+            #[cfg(feature = "nats")]
+            Self::Nats($it) => $call,
         }
     };
 }
@@ -46,6 +59,9 @@ impl Store {
         match config {
             FeedConfig::Embedded { path } => EmbeddedStore::open(path).map(Self::Embedded),
             FeedConfig::Redis(_) => Err(FeedError::NotBuilt("redis")),
+            #[cfg(feature = "nats")]
+            FeedConfig::Nats(config) => NatsStore::open(config).await.map(Self::Nats),
+            #[cfg(not(feature = "nats"))]
             FeedConfig::Nats(_) => Err(FeedError::NotBuilt("nats")),
             FeedConfig::Postgres(_) => Err(FeedError::NotBuilt("postgres")),
         }
@@ -55,6 +71,8 @@ impl Store {
     pub fn feed(&self) -> Feed {
         match self {
             Self::Embedded(store) => Feed::Embedded(store.feed()),
+            #[cfg(feature = "nats")]
+            Self::Nats(store) => Feed::Nats(store.feed()),
         }
     }
 
@@ -62,6 +80,8 @@ impl Store {
     pub fn log(&self) -> Log {
         match self {
             Self::Embedded(store) => Log::Embedded(store.log()),
+            #[cfg(feature = "nats")]
+            Self::Nats(store) => Log::Nats(store.log()),
         }
     }
 }

@@ -115,6 +115,6 @@ async fn options(config: &NatsConfig, complaint: &Complaint) -> Result<ConnectOp
 /// Jittered: many nodes lose their server at one moment.
 fn delay(attempts: usize) -> Duration {
     let mut backoff = Backoff::new(SHORTEST_DELAY, LONGEST_DELAY);
-    (1..attempts.min(8)).for_each(|_| drop(backoff.next_delay()));
-    backoff.next_delay()
+    let grown = (1..attempts.min(8)).map(|_| backoff.next_delay()).last();
+    grown.unwrap_or(SHORTEST_DELAY)
 }

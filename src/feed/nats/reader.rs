@@ -38,7 +38,11 @@ const ABANDONED: Duration = Duration::from_secs(30);
 
 impl Reader {
     /// Reads the subjects that match `filter` (empty: all) from the sequence on.
-    pub(super) async fn open(broker: &Broker, filter: String, from: u64) -> Result<Self, FeedError> {
+    pub(super) async fn open(
+        broker: &Broker,
+        filter: String,
+        from: u64,
+    ) -> Result<Self, FeedError> {
         broker.connected()?;
         let deliver_policy = match from {
             0 | 1 => DeliverPolicy::All,

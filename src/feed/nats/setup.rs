@@ -57,10 +57,18 @@ impl Broker {
     fn warn(&self, config: &Config) {
         let (stream, replicas) = (&*self.name, config.num_replicas);
         if config.storage == StorageType::Memory {
-            tracing::error!(stream, "the stream is kept in memory: a restart of NATS forgets every revocation");
+            tracing::error!(
+                stream,
+                "the stream is kept in memory: a restart of NATS forgets every revocation"
+            );
         }
         if replicas < self.replicas {
-            tracing::warn!(stream, replicas, wanted = self.replicas, "the stream has fewer replicas than configured");
+            tracing::warn!(
+                stream,
+                replicas,
+                wanted = self.replicas,
+                "the stream has fewer replicas than configured"
+            );
         }
         let why = if replicas < 3 {
             "one copy, and NATS acknowledges before it syncs: a power cut loses up to two minutes of \

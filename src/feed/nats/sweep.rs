@@ -13,7 +13,7 @@ use crate::revocation::{FeedError, Op, wire};
 
 use super::broker::{Broker, PublishRefusal};
 use super::memory::read_sweep;
-use super::said::{Said, Sweep};
+use super::said::Sweep;
 use super::scan::{Folded, Scan};
 use super::subject;
 
@@ -46,10 +46,11 @@ pub(super) async fn sweep(broker: &Broker, now: UnixTime) -> Result<usize, FeedE
         gone += usize::from(fold(broker, &folded, now).await?);
     }
     delete(broker, &found.dead).await?;
-    let (old, new): (Vec<_>, Vec<_>) =
+    let (old, new): (Vec<u64>, Vec<u64>) =
         found.tombstones.iter().partition(|tombstone| **tombstone <= turn.announced);
-    let announced = new.into_iter().max().unwrap_or_default().max(turn.announced);
-    let next = Sweep { announced, gone: old.iter().copied().max().unwrap_or_default().max(turn.gone), ..turn };
+    let latest = |all: &[u64]| all.iter().copied().max().unwrap_or_default();
+    let announced = latest(&new).max(turn.announced);
+    let next = Sweep { announced, gone: latest(&old).max(turn.gone), ..turn };
     // Said before it is done: who reads behind must know.
     if next != turn && write(broker, next, at).await?.is_some() {
         delete(broker, &old).await?;
@@ -61,7 +62,8 @@ pub(super) async fn sweep(broker: &Broker, now: UnixTime) -> Result<usize, FeedE
 async fn take_turn(broker: &Broker) -> Result<Option<(Sweep, u64)>, FeedError> {
     let last = broker.last(&subject::sweep(&broker.name)).await?;
     let age = last.as_ref().map(|message| {
-        let at = UnixTime::from_secs(u64::try_from(message.time / 1_000_000_000).unwrap_or_default());
+        let at =
+            UnixTime::from_secs(u64::try_from(message.time / 1_000_000_000).unwrap_or_default());
         SystemClock.now().since(at)
     });
     let (sweep, at) = read_sweep(broker).await?.unwrap_or_default();
@@ -114,12 +116,15 @@ async fn find(broker: &Broker, now: UnixTime) -> Result<Found, FeedError> {
 /// Makes one entry of everything that was said about a name; whether it was dead and is gone.
 async fn fold(broker: &Broker, folded: &Folded, now: UnixTime) -> Result<bool, FeedError> {
     let mut gone: Vec<_> = folded.apps.iter().map(|app| app.sequence).collect();
-    let at = folded.entry.as_ref().map_or(0, |(entry, _)| entry.sequence);
+    let entry = folded.entry.as_ref().map(|(entry, _)| entry);
+    let at = entry.map_or(0, |entry| entry.sequence);
     let dead = match folded.live() {
         // Void by a reinstatement, which stays.
         None => false,
         Some(live) if live.expires_at < now => {
-            gone.extend((at > 0).then_some(at));
+            // A tombstone goes its own way.
+            let revoked = entry.filter(|entry| entry.record.op == Op::Revoke);
+            gone.extend(revoked.map(|entry| entry.sequence));
             true
         }
         Some(live) => {

@@ -5,4 +5,5 @@ pub mod eventually;
 pub mod gateway;
 pub mod issuer;
 pub mod records;
+pub mod servers;
 pub mod upstream;

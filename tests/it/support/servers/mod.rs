@@ -1,0 +1,3 @@
+//! Real servers that a test starts, kills, pauses and starts again.
+
+pub mod nats;
