@@ -9,6 +9,9 @@ mod cli_control; // the program against a control port
 mod crash; // kill -9 under a stream of revocations
 mod feed_contract; // what every store must do
 mod flask; // a real application behind the gateway
+mod nats_access; // credentials, rights and TLS of a JetStream store
+mod nats_apps; // applications publish to a JetStream stream by themselves
+mod nats_gaps; // a JetStream stream that is purged, deleted, restored, killed
 mod revocation_flow; // from the log through the follower into the set
 mod store_file; // the embedded store's file: cut, flipped, foreign, locked
 mod store_kill; // the embedded store's writer killed at random

@@ -139,6 +139,12 @@ impl Broker {
         }
     }
 
+    /// Whether there is a message after the sequence on a subject that matches.
+    pub(super) async fn has_after(&self, filter: &str, sequence: u64) -> Result<bool, FeedError> {
+        let body = json!({ "seq": sequence.saturating_add(1), "next_by_subj": filter });
+        Ok(self.call::<Value>("STREAM.MSG.GET", body).await?.is_some())
+    }
+
     /// Publishes where `expected` is still the subject's last sequence (zero: none), and answers with
     /// the new one. A late publish, held back by a lost connection, can so undo nothing.
     pub(super) async fn publish(

@@ -13,6 +13,7 @@ use crate::revocation::{
 };
 
 use super::broker::{Broker, PublishRefusal};
+use super::memory;
 use super::said::{Entry, Said};
 use super::scan::Scan;
 use super::subject;
@@ -66,7 +67,7 @@ impl RevocationLog for NatsLog {
             last = last.max(self.put_together(together).await?);
         }
         if records.is_empty() {
-            last = self.broker.prepare().await?.state.last_sequence;
+            last = memory::recall(&self.broker).await?.last;
         }
         Ok(subject::cursor(last))
     }
@@ -86,7 +87,7 @@ impl RevocationLog for NatsLog {
             }
             _ => None,
         };
-        self.broker.prepare().await?;
+        memory::recall(&self.broker).await?;
         let mut scan = Scan::begin(&self.broker, only.as_ref()).await?;
         let mut first = BTreeMap::new();
         while let Some(folded) = scan.next().await? {
@@ -146,7 +147,7 @@ pub(super) async fn put(broker: &Broker, record: &Revocation) -> Result<u64, Fee
         match broker.publish(subject.clone(), payload, since, expected).await {
             Ok(sequence) => return Ok(sequence),
             Err(PublishRefusal::Overtaken) => {}
-            Err(PublishRefusal::NoStream) => drop(broker.prepare().await?),
+            Err(PublishRefusal::NoStream) => drop(memory::recall(broker).await?),
             Err(refusal) => return Err(refusal.into_feed_error()),
         }
         let last = broker.last(&subject).await?;

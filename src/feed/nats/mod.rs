@@ -47,7 +47,7 @@ impl NatsStore {
     /// servers without JetStream and a stream that would lose entries are [`FeedError::Refused`].
     pub async fn open(config: &NatsConfig) -> Result<Self, FeedError> {
         let broker = Arc::new(Broker::new(connect::connect(config).await?, config));
-        match broker.prepare().await {
+        match memory::recall(&broker).await {
             Ok(_) => {}
             Err(FeedError::Unreachable(error)) => {
                 tracing::warn!(%error, "the NATS servers can't be reached; trying on");

@@ -3,10 +3,10 @@
 //! The client's ordered consumer stays stuck after a server's crash, so ours is thrown away instead
 //! and made again from the last sequence that was read.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::jetstream::consumer::pull::{Config, Stream as Messages};
-use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy, Info};
+use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -22,12 +22,17 @@ pub(super) struct Reader {
     messages: Messages,
     /// The consumer's own count: a hole in it is a message that this client dropped.
     count: u64,
-    /// Messages that wait behind the last one that was read.
+    filter: String,
+    /// The sequence of the last message.
+    read: u64,
+    /// Messages that wait behind it.
     pub(super) pending: u64,
 }
 
 /// Longer silence in the midst of reading is a failure.
 const SILENCE: Duration = Duration::from_secs(6);
+/// After so much of it, the servers are asked whether that was all.
+const DOUBT: Duration = Duration::from_millis(200);
 const PULL: usize = 2048;
 const PULL_LIFE: Duration = Duration::from_secs(20);
 const IDLE_BEAT: Duration = Duration::from_secs(2);
@@ -51,7 +56,7 @@ impl Reader {
         let config = Config {
             deliver_policy,
             ack_policy: AckPolicy::None,
-            filter_subject: filter,
+            filter_subject: filter.clone(),
             inactive_threshold: ABANDONED,
             num_replicas: 1,
             memory_storage: true,
@@ -69,7 +74,8 @@ impl Reader {
             .await
             .map_err(|error| broker.failed(error))?;
         let pending = consumer.cached_info().num_pending;
-        Ok(Self { consumer, messages, count: 0, pending })
+        let read = from.saturating_sub(1);
+        Ok(Self { consumer, messages, count: 0, filter, read, pending })
     }
 
     /// The next message, whenever it comes. Cancel-safe.
@@ -84,6 +90,7 @@ impl Reader {
             return Err(FeedError::Unreachable("messages were lost on the way".into()));
         }
         self.count = info.consumer_sequence;
+        self.read = info.stream_sequence;
         self.pending = info.pending;
         Ok(Message {
             sequence: info.stream_sequence,
@@ -94,25 +101,28 @@ impl Reader {
         })
     }
 
-    /// The next message while any is known to wait; `None` when the end was reached.
+    /// The next message; `None` at the end, when the servers have none that follows. The consumer's
+    /// count alone is not believed: messages are superseded and deleted while it is on its way.
     pub(super) async fn next_waiting(
         &mut self,
         broker: &Broker,
     ) -> Result<Option<Message>, FeedError> {
-        if self.pending == 0 {
-            return Ok(None);
+        let begun = Instant::now();
+        loop {
+            if self.pending > 0 {
+                match timeout(DOUBT, self.next(broker)).await {
+                    Ok(message) => return message.map(Some),
+                    Err(_elapsed) if begun.elapsed() > SILENCE => {
+                        return Err(FeedError::Unreachable("NATS fell silent".into()));
+                    }
+                    Err(_elapsed) => {}
+                }
+            }
+            if !broker.has_after(&self.filter, self.read).await? {
+                return Ok(None);
+            }
+            self.pending = self.pending.max(1);
         }
-        let next = timeout(SILENCE, self.next(broker)).await;
-        next.map_err(|_elapsed| FeedError::Unreachable("NATS fell silent".into()))?.map(Some)
-    }
-
-    /// Whether the servers have nothing more for this consumer than what was read up to `read`.
-    pub(super) async fn is_at_end(&self, broker: &Broker, read: u64) -> Result<bool, FeedError> {
-        let call = format!("{}.{}", broker.name, self.consumer.cached_info().name);
-        let info: Option<Info> = broker.call_named("CONSUMER.INFO", &call, json!({})).await?;
-        let gone = || FeedError::Unreachable("the consumer is gone".into());
-        let info = info.ok_or_else(gone)?;
-        Ok(info.num_pending == 0 && info.delivered.stream_sequence <= read)
     }
 
     /// Gives the consumer back; the servers would forget it by themselves, later.

@@ -12,7 +12,7 @@ use crate::clock::{Clock, SystemClock, UnixTime};
 use crate::revocation::{FeedError, Op, wire};
 
 use super::broker::{Broker, PublishRefusal};
-use super::memory::read_sweep;
+use super::memory::{self, read_sweep};
 use super::said::Sweep;
 use super::scan::{Folded, Scan};
 use super::subject;
@@ -38,7 +38,7 @@ const FOLDS: usize = 100_000;
 
 /// Sweeps, unless another node did a moment ago; how many entries went.
 pub(super) async fn sweep(broker: &Broker, now: UnixTime) -> Result<usize, FeedError> {
-    broker.prepare().await?;
+    memory::recall(broker).await?;
     let Some((turn, at)) = take_turn(broker).await? else { return Ok(0) };
     let mut found = find(broker, now).await?;
     let mut gone = found.entries;

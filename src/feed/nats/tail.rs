@@ -103,22 +103,23 @@ impl Follow {
         loop {
             tokio::select! {
                 biased;
-                _ = ticks.tick() => self.look(&reader).await?,
+                _ = ticks.tick() => self.look().await?,
                 message = reader.next(&broker) => self.hear(message?, reader.pending).await?,
             }
         }
     }
 
     /// Asks the servers for the stream's end: a true round trip, so that a beat is never a guess.
-    async fn look(&mut self, reader: &Reader) -> Result<(), FeedError> {
+    async fn look(&mut self) -> Result<(), FeedError> {
         let Some(info) = self.broker.info().await? else { return Err(Broker::gap(self.read)) };
         let state = &info.state;
         // The epoch is the first thing written: a purge has taken it away, or this is another stream.
         if state.first_sequence > self.known.epoch_at || state.last_sequence < self.read {
             return Err(Broker::gap(self.read));
         }
-        // The last message may have been deleted: then only the consumer knows that it is at the end.
-        if state.last_sequence == self.read || reader.is_at_end(&self.broker, self.read).await? {
+        // The last message may have been deleted: then its sequence is never read.
+        let last = state.last_sequence;
+        if last == self.read || !self.broker.has_after(">", self.read).await? {
             return self.beat().await;
         }
         if self.progress.elapsed() > SILENCE {
