@@ -106,7 +106,10 @@ fn object(json: &[u8], name: &str) -> Result<Object, Fault> {
     match serde_json::from_slice(json) {
         Ok(Value::Object(members)) => Ok(members),
         Ok(_) => invalid(format!("Invalid {name} string: must be a json object")),
-        // Python's parser names the place; ours says no more than is needed.
+        // Python's parser names the place; here that is said of nothing at all.
+        Err(_) if json.is_empty() => {
+            invalid(format!("Invalid {name} string: Expecting value: line 1 column 1 (char 0)"))
+        }
         Err(_) => invalid(format!("Invalid {name} string: not JSON")),
     }
 }

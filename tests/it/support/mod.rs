@@ -4,5 +4,6 @@ pub mod client;
 pub mod eventually;
 pub mod gateway;
 pub mod issuer;
+pub mod python;
 pub mod records;
 pub mod upstream;
