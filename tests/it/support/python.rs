@@ -1,6 +1,6 @@
 //! Python applications of the fixtures and examples, each on a free port that it prints.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -10,7 +10,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 pub struct PythonApp {
     pub address: SocketAddr,
     child: Child,
-    _stdin: ChildStdin,
+    stdin: ChildStdin,
 }
 
 // === impl PythonApp ===
@@ -32,7 +32,12 @@ impl PythonApp {
         let mut lines = BufReader::new(child.stdout.take().expect("a pipe"));
         lines.read_line(&mut line).expect("its port");
         let port: u16 = line.trim().parse().expect("a number");
-        Self { address: SocketAddr::from(([127, 0, 0, 1], port)), child, _stdin: stdin }
+        Self { address: SocketAddr::from(([127, 0, 0, 1], port)), child, stdin }
+    }
+
+    /// Writes a line to its input.
+    pub fn say(&mut self, line: &str) {
+        writeln!(self.stdin, "{line}").expect("it reads");
     }
 }
 
