@@ -1,3 +1,2 @@
 //! The parts that need no server.
 
-use super::*;
