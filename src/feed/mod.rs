@@ -3,6 +3,8 @@
 pub mod compaction;
 pub mod embedded;
 mod listing;
+#[cfg(feature = "nats")]
+pub mod nats;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "redis")]

@@ -2,11 +2,13 @@
 
 use crate::clock::UnixTime;
 use crate::revocation::{
-    Checkpoint, Cursor, FeedConfig, FeedError, FeedEvent, Filter, Name, Page, Revocation,
+    Checkpoint, Cursor, Epoch, FeedConfig, FeedError, FeedEvent, Filter, Name, Page, Revocation,
     RevocationFeed, RevocationLog,
 };
 
 use super::embedded::{EmbeddedFeed, EmbeddedLog, EmbeddedStore};
+#[cfg(feature = "nats")]
+use super::nats::{NatsFeed, NatsLog, NatsStore};
 #[cfg(feature = "postgres")]
 use super::postgres::{PostgresFeed, PostgresLog, PostgresStore};
 #[cfg(feature = "redis")]
@@ -23,6 +25,9 @@ pub enum Store {
     /// A PostgreSQL table.
     #[cfg(feature = "postgres")]
     Postgres(PostgresStore),
+    /// A JetStream stream.
+    #[cfg(feature = "nats")]
+    Nats(NatsStore),
 }
 
 /// A store's reading side.
@@ -36,6 +41,9 @@ pub enum Feed {
     /// Of PostgreSQL.
     #[cfg(feature = "postgres")]
     Postgres(PostgresFeed),
+    /// Of the JetStream stream.
+    #[cfg(feature = "nats")]
+    Nats(NatsFeed),
 }
 
 /// A store's writing side; cheap to clone.
@@ -49,6 +57,9 @@ pub enum Log {
     /// Of PostgreSQL.
     #[cfg(feature = "postgres")]
     Postgres(PostgresLog),
+    /// Of the JetStream stream.
+    #[cfg(feature = "nats")]
+    Nats(NatsLog),
 }
 
 /// The same call on whichever it is.
@@ -60,6 +71,8 @@ macro_rules! each {
             Self::Redis($it) => $call,
             #[cfg(feature = "postgres")]
             Self::Postgres($it) => $call,
+            #[cfg(feature = "nats")]
+            Self::Nats($it) => $call,
         }
     };
 }
@@ -75,6 +88,9 @@ impl Store {
             FeedConfig::Redis(config) => RedisStore::open(config).await.map(Self::Redis),
             #[cfg(not(feature = "redis"))]
             FeedConfig::Redis(_) => Err(FeedError::NotBuilt("redis")),
+            #[cfg(feature = "nats")]
+            FeedConfig::Nats(config) => NatsStore::open(config).await.map(Self::Nats),
+            #[cfg(not(feature = "nats"))]
             FeedConfig::Nats(_) => Err(FeedError::NotBuilt("nats")),
             #[cfg(feature = "postgres")]
             FeedConfig::Postgres(config) => PostgresStore::open(config).await.map(Self::Postgres),
@@ -91,6 +107,8 @@ impl Store {
             Self::Redis(store) => Feed::Redis(store.feed()),
             #[cfg(feature = "postgres")]
             Self::Postgres(store) => Feed::Postgres(store.feed()),
+            #[cfg(feature = "nats")]
+            Self::Nats(store) => Feed::Nats(store.feed()),
         }
     }
 
@@ -102,6 +120,8 @@ impl Store {
             Self::Redis(store) => Log::Redis(store.log()),
             #[cfg(feature = "postgres")]
             Self::Postgres(store) => Log::Postgres(store.log()),
+            #[cfg(feature = "nats")]
+            Self::Nats(store) => Log::Nats(store.log()),
         }
     }
 }
@@ -115,6 +135,10 @@ impl RevocationFeed for Feed {
 
     async fn next(&mut self) -> Result<FeedEvent, FeedError> {
         each!(self, feed => feed.next().await)
+    }
+
+    async fn resume(&mut self, epoch: Epoch, after: &Cursor) -> Result<(), FeedError> {
+        each!(self, feed => feed.resume(epoch, after).await)
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use portcullis::clock::UnixTime;
 use portcullis::feed::postgres::{PostgresFeed, PostgresStore};
 use portcullis::revocation::{
-    Epoch, FeedError, FeedEvent, Revocation, RevocationFeed, RevocationLog,
+    Cursor, Epoch, FeedError, FeedEvent, Revocation, RevocationFeed, RevocationLog,
 };
 use tokio::time::timeout;
 
@@ -211,6 +211,32 @@ async fn tables_that_are_emptied_or_dropped_are_another_memory() {
         assert_eq!(&*next_record(&mut feed).await.0.name.value, "b", "{sql}");
         known = now;
     }
+}
+
+#[tokio::test]
+async fn a_kept_cursor_goes_on_where_it_was_unless_the_log_is_another() {
+    let database = PostgresServer::database();
+    let store = database.store().await;
+    let memory = epoch(&mut store.feed()).await;
+    let cursors = append_each(&store.log(), &[revoke("a", 100), revoke("b", 100)]).await;
+    let mut feed = store.feed();
+    feed.resume(memory, &cursors[0]).await.expect("still there");
+    assert_eq!(&*next_record(&mut feed).await.0.name.value, "b");
+    feed.resume(memory, &Cursor::new(&"0".repeat(20))).await.expect("the start");
+    assert_eq!(&*next_record(&mut feed).await.0.name.value, "a");
+
+    let foreign = [Cursor::new("not ours"), Cursor::default()];
+    for cursor in &foreign {
+        let error = feed.resume(memory, cursor).await.expect_err("no cursor of this log");
+        assert!(matches!(error, FeedError::Truncated(_)), "{error}");
+    }
+    let other = Epoch(uuid::Uuid::nil());
+    let error = feed.resume(other, &cursors[1]).await.expect_err("another memory");
+    assert!(matches!(error, FeedError::Truncated(_)), "{error}");
+    database.sql("DELETE FROM revocations WHERE value = 'b'");
+    let error = feed.resume(memory, &cursors[1]).await.expect_err("it was there");
+    assert!(matches!(error, FeedError::Truncated(_)), "{error}");
+    assert_ne!(epoch(&mut feed).await, memory, "and all nodes are told");
 }
 
 #[tokio::test]

@@ -6,11 +6,13 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
-use crate::revocation::{Checkpoint, Cursor, FeedError, FeedEvent, RevocationFeed};
+use crate::revocation::{Checkpoint, Cursor, Epoch, FeedError, FeedEvent, RevocationFeed};
 
 use super::Shared;
-use super::load::{Loaded, load};
+use super::load::{Loaded, Position, load, resume};
 use super::pump::{Pump, Told};
+use super::row::cursor;
+use super::schema::Identity;
 
 /// A reader of the table. Each has connections of its own.
 #[derive(Debug)]
@@ -38,18 +40,30 @@ impl PostgresFeed {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self { shared, running: None, told: Cursor::default() }
     }
+
+    fn start(&mut self, identity: Identity, position: Position) {
+        let (sender, events) = mpsc::channel(WAITING);
+        let pump = Pump::new(Arc::clone(&self.shared), identity, position, sender);
+        let pump = tokio::spawn(pump.run()).abort_handle();
+        self.running = Some(Running { events, pump });
+        self.told = cursor(position.id);
+    }
 }
 
 impl RevocationFeed for PostgresFeed {
     async fn load(&mut self) -> Result<Checkpoint, FeedError> {
         self.running = None;
         let Loaded { checkpoint, identity, position } = load(&self.shared).await?;
-        let (sender, events) = mpsc::channel(WAITING);
-        let pump = Pump::new(Arc::clone(&self.shared), identity, position, sender);
-        let pump = tokio::spawn(pump.run()).abort_handle();
-        self.running = Some(Running { events, pump });
-        self.told = checkpoint.upto.clone();
+        self.start(identity, position);
         Ok(checkpoint)
+    }
+
+    async fn resume(&mut self, epoch: Epoch, after: &Cursor) -> Result<(), FeedError> {
+        self.running = None;
+        self.told = after.clone();
+        let (identity, position) = resume(&self.shared, epoch, after).await?;
+        self.start(identity, position);
+        Ok(())
     }
 
     async fn next(&mut self) -> Result<FeedEvent, FeedError> {

@@ -8,7 +8,7 @@ use futures_util::StreamExt as _;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::revocation::{Checkpoint, FeedError, Live, LiveSender};
+use crate::revocation::{Checkpoint, Cursor, Epoch, FeedError, Live, LiveSender};
 
 use super::Shared;
 use super::connect::Session;
@@ -66,6 +66,38 @@ pub(super) async fn load(shared: &Arc<Shared>) -> Result<Loaded, FeedError> {
         session.run("ROLLBACK").await?;
         note_loss(&session, table, identity.memory).await?;
     }
+}
+
+/// Where the log goes on after a cursor that a node has kept, if it is still the same log.
+pub(super) async fn resume(
+    shared: &Shared,
+    epoch: Epoch,
+    after: &Cursor,
+) -> Result<(Identity, Position), FeedError> {
+    let truncated = || FeedError::Truncated(after.clone());
+    let id: i64 = after.as_str().parse().map_err(|_foreign| truncated())?;
+    let session = shared.connector().connect().await?;
+    let table = shared.table();
+    let identity = prepare(&session, table).await?;
+    if identity.epoch != epoch {
+        return Err(truncated());
+    }
+    let sql = table.sql(
+        "SELECT floor, l.id IS NOT NULL, record_id FROM {meta} LEFT JOIN {log} l ON l.id = $1",
+    );
+    let row = session.row(&sql, &[&id]).await?;
+    let wrong = |error| failed(&error);
+    let floor: i64 = row.try_get(0).map_err(wrong)?;
+    let is_there: bool = row.try_get(1).map_err(wrong)?;
+    if floor < id && !is_there {
+        note_loss(&session, table, identity.memory).await?;
+    }
+    if floor > id || floor < id && !is_there {
+        return Err(truncated());
+    }
+    shared.see(identity.epoch);
+    let last = is_there.then(|| row.try_get(2).map(Last)).transpose().map_err(wrong)?;
+    Ok((identity, Position { id, last }))
 }
 
 /// Where the snapshot is; `None` when the log lacks what was folded, or is another one by now.

@@ -124,30 +124,40 @@ impl fmt::Debug for Link {
 pub(super) fn must_reconnect(error: &RedisError) -> bool {
     error.is_unrecoverable_error()
         || error.is_io_error()
-        || matches!(error.code(), Some("READONLY" | "MASTERDOWN"))
+        || matches!(&*first(error).0, "READONLY" | "MASTERDOWN")
 }
 
 /// What an error of the server or the connection means to us.
 pub(super) fn failed(error: RedisError) -> FeedError {
-    let text = error.to_string();
+    let (code, text) = first(&error);
     let refused = |what: &str| FeedError::Refused(format!("{what}: {text}"));
-    match (error.kind(), error.code()) {
-        (ErrorKind::AuthenticationFailed, _) | (_, Some("NOAUTH" | "WRONGPASS")) => {
-            refused("Redis wants another user or password")
-        }
-        (_, Some("NOPERM")) => refused("the Redis user lacks a right"),
+    match &*code {
+        _ if error.kind() == ErrorKind::AuthenticationFailed => refused(STRANGER),
+        "NOAUTH" | "WRONGPASS" => refused(STRANGER),
+        "NOPERM" => refused("the Redis user lacks a right"),
         _ if text.contains("can't run this command") => refused("the Redis user lacks a right"),
-        (_, Some("READONLY")) => refused("this Redis is a replica"),
-        (_, Some("OOM" | "MISCONF")) => refused("Redis can't keep what it is given"),
-        (_, Some("WRONGTYPE")) => {
-            FeedError::Corrupt(format!("a key of the store holds something else: {text}"))
+        "READONLY" => refused("this Redis is a replica"),
+        "OOM" | "MISCONF" => refused("Redis can't keep what it is given"),
+        "WRONGTYPE" => FeedError::Corrupt(format!("a key holds something else: {text}")),
+        "" | "LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" => match error.kind() {
+            ErrorKind::Parse | ErrorKind::UnexpectedReturnType => FeedError::Corrupt(text),
+            _ => FeedError::Unreachable(Box::new(error)),
+        },
+        _ => FeedError::Refused(text),
+    }
+}
+
+const STRANGER: &str = "Redis wants another user or password";
+
+/// The server's word for it, empty when it came from elsewhere, and the whole in words: of a pipeline, of
+/// the first command that failed.
+fn first(error: &RedisError) -> (String, String) {
+    let errors = error.clone().into_server_errors();
+    match errors.as_deref().and_then(<[_]>::first) {
+        Some((_, server)) => {
+            let details = server.details().unwrap_or_default();
+            (server.code().to_owned(), format!("{} {details}", server.code()))
         }
-        (ErrorKind::Parse | ErrorKind::UnexpectedReturnType, _) => FeedError::Corrupt(text),
-        (ErrorKind::Server(_) | ErrorKind::Extension, code)
-            if !matches!(code, Some("LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN")) =>
-        {
-            FeedError::Refused(text)
-        }
-        _ => FeedError::Unreachable(Box::new(error)),
+        None => (error.code().unwrap_or_default().to_owned(), error.to_string()),
     }
 }

@@ -11,7 +11,7 @@ use redis::aio::MultiplexedConnection;
 use uuid::Uuid;
 
 use crate::revocation::{
-    Checkpoint, Epoch, FeedError, FeedEvent, Live, LiveSender, RevocationFeed,
+    Checkpoint, Cursor, Epoch, FeedError, FeedEvent, Live, LiveSender, RevocationFeed,
 };
 
 use super::connection::{Link, failed};
@@ -138,6 +138,22 @@ impl RevocationFeed for RedisFeed {
         });
         self.place = Some(Place { epoch, read: upto, told: upto, over: false });
         Ok(Checkpoint { epoch: Epoch(id), live, upto: upto.cursor() })
+    }
+
+    async fn resume(&mut self, epoch: Epoch, after: &Cursor) -> Result<(), FeedError> {
+        self.ready.clear();
+        (self.reading, self.connection, self.looked) = (None, None, None);
+        let Some(read) = Id::parse(after.as_str()) else {
+            return Err(FeedError::Truncated(after.clone()));
+        };
+        // Kept also when it turns out to be gone: the load that follows judges why.
+        let place = Place { epoch: epoch.to_string(), read, told: read, over: false };
+        let place = self.place.insert(place);
+        let mut connection = self.link.connect(LOOK).await?;
+        let (entries, all) = look(&self.link, &mut connection, place).await?;
+        let asked = Instant::now();
+        self.take(Read { connection, asked, entries, all });
+        Ok(())
     }
 
     async fn next(&mut self) -> Result<FeedEvent, FeedError> {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -19,8 +19,8 @@ pub struct PostgresServer {
     folder: PathBuf,
     data: PathBuf,
     server: Option<Child>,
-    /// Closed by whatever ends the process: then the watcher cleans up.
-    _alive: ChildStdin,
+    /// Its input is closed by whatever ends the process: then it cleans up.
+    watcher: Child,
 }
 
 /// One database of a cluster.
@@ -52,7 +52,7 @@ impl PostgresServer {
         if is_root() {
             run(Command::new("chown").arg("postgres").arg(&folder));
         }
-        let mut watcher = Command::new("sh")
+        let watcher = Command::new("sh")
             .args(["-c", WATCHER])
             .arg(&folder)
             .stdin(Stdio::piped())
@@ -60,7 +60,6 @@ impl PostgresServer {
             .process_group(0)
             .spawn()
             .expect("a shell");
-        let alive = watcher.stdin.take().expect("it was piped");
         let mut initdb = as_postgres("initdb");
         run(initdb
             .args(["--no-sync", "-A", "trust", "-U", "postgres", "-E", "UTF8", "-D"])
@@ -69,7 +68,7 @@ impl PostgresServer {
         let mut text = fs::read_to_string(&configuration).expect("a configuration");
         text += "listen_addresses = ''\nmax_connections = 300\nmax_prepared_transactions = 5\n";
         fs::write(&configuration, text).expect("written");
-        let mut server = Self { folder, data, server: None, _alive: alive };
+        let mut server = Self { folder, data, server: None, watcher };
         server.up(settings);
         server
     }
@@ -142,6 +141,9 @@ impl PostgresServer {
 impl Drop for PostgresServer {
     fn drop(&mut self) {
         self.down();
+        drop(self.watcher.stdin.take());
+        // Whether it could clean up or not: it has ended.
+        drop(self.watcher.wait());
     }
 }
 

@@ -24,6 +24,7 @@ pub enum Keeps {
 pub struct RedisServer {
     folder: TempDir,
     keeps: Keeps,
+    more: Vec<String>,
     server: Server,
 }
 
@@ -32,9 +33,15 @@ pub struct RedisServer {
 impl RedisServer {
     /// A new and empty one.
     pub fn start(keeps: Keeps) -> Self {
+        Self::start_with(keeps, |_| Vec::new())
+    }
+
+    /// The same with more arguments, which may name files in its folder.
+    pub fn start_with(keeps: Keeps, more: impl FnOnce(&Path) -> Vec<String>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let server = run(folder.path(), keeps, &[]);
-        Self { folder, keeps, server }
+        let more = more(folder.path());
+        let server = run(folder.path(), keeps, &more);
+        Self { folder, keeps, more, server }
     }
 
     /// Where clients connect.
@@ -71,7 +78,7 @@ impl RedisServer {
     /// Starts on what is left.
     pub fn restart(&mut self) {
         self.server.kill();
-        self.server = run(self.folder.path(), self.keeps, &[]);
+        self.server = run(self.folder.path(), self.keeps, &self.more);
     }
 
     /// Stands still, connections open.
@@ -90,7 +97,7 @@ impl RedisServer {
     }
 }
 
-fn run(folder: &Path, keeps: Keeps, more: &[&str]) -> Server {
+fn run(folder: &Path, keeps: Keeps, more: &[String]) -> Server {
     let socket = folder.join("s");
     // A socket file that a killed server left would look like a server.
     drop(std::fs::remove_file(&socket));
