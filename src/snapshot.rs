@@ -201,6 +201,7 @@ fn issuers(
         }
         let issuer = TrustedIssuer::new(wanted.clone());
         issuer.load_local().map_err(|error| SnapshotError::Keys(wanted.name.clone(), error))?;
+        before.iter().for_each(|earlier| issuer.inherit_keys(earlier));
         Ok(Arc::new(issuer))
     };
     config.issuers.iter().map(issuer).collect()

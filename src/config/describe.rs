@@ -12,11 +12,15 @@ use super::{
     UpstreamConfig,
 };
 use crate::access::{Access, AccessRule, ClaimRule, Fresh};
-use crate::revocation::{FeedConfig, RevocationConfig, WhenStale};
+use crate::revocation::{RevocationConfig, WhenStale};
 use crate::token::{
     Audiences, IssuerConfig, KeysConfig, TokenSource, TokenType, TokenTypeFrom, TokenTypeRule,
     TokenTypes, TypeHeaders,
 };
+
+mod store;
+
+use store::store;
 
 const SECRET: &str = "***";
 
@@ -142,11 +146,11 @@ fn token_type(rule: &TokenTypeRule) -> Value {
 }
 
 fn revocation(config: &RevocationConfig) -> Value {
-    let FeedConfig::Embedded { path } = &config.feed;
     let claims: Vec<&str> = config.claims.iter().map(|claim| &**claim).collect();
+    let feed = config.feed.kind();
     json!({
-        "feed": "embedded",
-        "embedded": { "path": shown(path) },
+        "feed": feed,
+        feed: store(&config.feed),
         "check": kinds(config.check),
         "mode": "deny-list",
         "claims": claims,

@@ -78,16 +78,36 @@ pub const KEYS: &[Key] = &[
     key("issuers[].token_type.refresh", "list of texts", Default("[\"refresh\"]"), "words for a refresh token"),
     key("issuers[].token_type.missing", "word", Default("\"access\""), "what a token without the word is: access, refresh, or reject"),
     key("issuers[].token_type.other", "word", Default("\"reject\""), "what a token with another word is: access, refresh, or reject"),
-    key("revocation.feed", "word", Default("\"embedded\""), "where revocations are kept and come from; this version has \"embedded\""),
+    key("revocation.feed", "word", Default("\"embedded\""), "where revocations are kept and come from: embedded, redis, nats or postgres"),
     key("revocation.check", "list of kinds", Default("[\"access\", \"refresh\"]"), "kinds of token that are checked; []: none"),
     key("revocation.mode", "word", Default("\"deny-list\""), "tokens pass unless revoked; this version has \"deny-list\""),
     key("revocation.claims", "list of claims", Default("[\"jti\", \"sub\", \"sid\", \"client_id\"]"), "claims that can be revoked by; jti, iss, kid and token always can"),
     key("revocation.max_staleness", "duration", Default("\"10s\""), "how old the known state may be before `when_stale` decides"),
     key("revocation.when_stale", "word", Default("\"reject\""), "reject (503) or allow (the last known state goes on)"),
     key("revocation.embedded.path", "file", Default("\"revocations.redb\""), "the store; made at first start"),
-    key("revocation.redis", "table", Later, "revocations in a Redis Stream"),
-    key("revocation.nats", "table", Later, "revocations in a JetStream stream"),
-    key("revocation.postgres", "table", Later, "revocations in a PostgreSQL table"),
+    key("revocation.redis.url", "store URL", Default("\"redis://127.0.0.1:6379/0\""), "the server: redis, rediss (TLS) or redis+unix"),
+    key("revocation.redis.stream", "text", Default("\"portcullis:revocations\""), "the stream's key; other keys begin with it"),
+    key("revocation.redis.username", "text", Otherwise("as in the URL"), "the ACL user"),
+    key("revocation.redis.password", "secret", Otherwise("as in the URL"), "the user's password"),
+    key("revocation.redis.tls.ca", "file", Otherwise("the system's authorities"), "authorities that the server's certificate may come from, in PEM"),
+    key("revocation.redis.tls.certificate", "file", Otherwise("no client certificate"), "our certificate chain in PEM, for a server that asks for one"),
+    key("revocation.redis.tls.private_key", "file", Otherwise("no client certificate"), "the certificate's key in PEM"),
+    key("revocation.nats.url", "store URL", Default("\"nats://127.0.0.1:4222\""), "the servers: nats or tls, several with commas in between"),
+    key("revocation.nats.stream", "name", Default("\"REVOCATIONS\""), "the stream; made at first start"),
+    key("revocation.nats.replicas", "number", Default("1"), "copies of the stream that the servers keep; 1 to 5"),
+    key("revocation.nats.username", "text", Otherwise("as in the URL"), "the user"),
+    key("revocation.nats.password", "secret", Otherwise("as in the URL"), "the user's password"),
+    key("revocation.nats.credentials", "file", Otherwise("none"), "a credentials file (JWT and NKey seed)"),
+    key("revocation.nats.tls.ca", "file", Otherwise("the system's authorities"), "authorities that the server's certificate may come from, in PEM"),
+    key("revocation.nats.tls.certificate", "file", Otherwise("no client certificate"), "our certificate chain in PEM, for a server that asks for one"),
+    key("revocation.nats.tls.private_key", "file", Otherwise("no client certificate"), "the certificate's key in PEM"),
+    key("revocation.postgres.url", "store URL", Otherwise("required with `feed = \"postgres\"`"), "the database: postgres or postgresql"),
+    key("revocation.postgres.table", "text", Default("\"revocations\""), "the table, with or without its schema; made at first start"),
+    key("revocation.postgres.username", "text", Otherwise("as in the URL"), "the role"),
+    key("revocation.postgres.password", "secret", Otherwise("as in the URL"), "the role's password"),
+    key("revocation.postgres.tls.ca", "file", Otherwise("the system's authorities"), "authorities that the server's certificate may come from, in PEM"),
+    key("revocation.postgres.tls.certificate", "file", Otherwise("no client certificate"), "our certificate chain in PEM, for a server that asks for one"),
+    key("revocation.postgres.tls.private_key", "file", Otherwise("no client certificate"), "the certificate's key in PEM"),
     key("upstreams.*.endpoints", "list of URLs", Required, "\"http://host:port\" each"),
     key("upstreams.*.balance", "word", Default("\"least-requests\""), "how one is chosen: least-requests, round-robin or \"hash:claim\""),
     key("upstreams.*.timeouts.connect", "duration", Default("\"1s\""), "from nothing to a connection"),
@@ -140,7 +160,7 @@ pub(super) fn children(table: &str) -> Vec<&'static str> {
     };
     let mut names: Vec<_> =
         KEYS.iter().filter_map(|key| below(key)?.split(['.', '[']).next()).collect();
-    if KEYS.iter().any(|key| key.path == table && key.kind == "secret") {
+    if KEYS.iter().any(|key| key.path == table && matches!(key.kind, "secret" | "store URL")) {
         names = vec!["env", "file"];
     }
     names.dedup();
@@ -155,7 +175,9 @@ pub(super) fn given(path: &str) -> Option<Given> {
 /// Whether the last step of a key's path is a name whose values may be shown whatever they are.
 pub(super) fn holds_no_secret(name: &str) -> bool {
     let last = |path: &'static str| path.rsplit('.').next();
-    let harmless = |key: &Key| !matches!(key.given, Later) && !matches!(key.kind, "secret" | "URL");
+    let harmless = |key: &Key| {
+        !matches!(key.given, Later) && !matches!(key.kind, "secret" | "URL" | "store URL")
+    };
     let mut rows = KEYS.iter().filter(|key| last(key.path) == Some(name)).peekable();
     rows.peek().is_some() && rows.all(harmless)
 }

@@ -17,6 +17,8 @@ pub(super) const EVERY_KEY: &str = include_str!("../../tests/fixtures/config/goo
 pub(super) fn environment(name: &str) -> Option<OsString> {
     match name {
         "SHORT" => Some("0123456789abcdef".into()),
+        "DATABASE" => Some("postgres://u:0123456789abcdef@db.internal/gate".into()),
+        "NO_URL" => Some("hunter2".into()),
         "EMPTY" => Some("".into()),
         "LONG" => Some("0123456789abcdef0123456789abcdef".into()),
         _ => None,
@@ -99,6 +101,8 @@ fn every_key_is_taken_and_described() {
         ("/issuers/1/keys", json!({ "secret": "***" })),
         ("/revocation/claims", json!(["client_id", "https://example.com/tenant"])),
         ("/revocation/max_staleness", json!("1m")),
+        ("/revocation/redis/url", json!("rediss://redis.internal/1")),
+        ("/revocation/redis/password", json!("***")),
         ("/upstreams/orders/timeouts/connect", json!("500ms")),
         ("/upstreams/orders/retries/attempts", json!(0)),
         ("/routes/0/token_from/0/scheme", json!(null)),

@@ -2,3 +2,7 @@
 
 pub mod compaction;
 pub mod embedded;
+mod listing;
+mod store;
+
+pub use store::{Feed, Log, Store};

@@ -73,14 +73,15 @@ pub struct AccessLog {
     dropped: Counter,
 }
 
-/// The writing thread; join it after the last [`AccessLog`] is gone.
+/// The writing thread.
 #[derive(Debug)]
-pub struct Writer(Option<JoinHandle<()>>);
+pub struct Writer(Option<(SyncSender<Message>, JoinHandle<()>)>);
 
 #[derive(Debug)]
 enum Message {
     Line(Vec<u8>),
     Reopen,
+    End,
 }
 
 // === impl AccessLog ===
@@ -97,7 +98,8 @@ impl AccessLog {
         let thread = std::thread::Builder::new()
             .name("access-log".to_owned())
             .spawn(move || write_lines(BufWriter::with_capacity(64 * 1024, out), &lines))?;
-        Ok((Self { queue: Some(queue), dropped }, Writer(Some(thread))))
+        let writer = Writer(Some((queue.clone(), thread)));
+        Ok((Self { queue: Some(queue), dropped }, writer))
     }
 
     /// Whether anything is written at all.
@@ -139,11 +141,12 @@ pub fn cut(text: &str) -> &str {
 // === impl Writer ===
 
 impl Writer {
-    /// Waits until every line is written.
-    pub fn join(self) {
-        if let Some(thread) = self.0
-            && thread.join().is_err()
-        {
+    /// Writes what is queued and ends; lines that come later are dropped and counted.
+    pub fn finish(self) {
+        let Some((queue, thread)) = self.0 else { return };
+        // A writer that is gone already has nothing left to end.
+        drop(queue.send(Message::End));
+        if thread.join().is_err() {
             tracing::error!("the access log's writer panicked");
         }
     }
@@ -179,27 +182,35 @@ fn write_lines(mut out: BufWriter<Out>, lines: &Receiver<Message>) {
     // Blocks for the first line, then takes what is there, then flushes: a lone line is seen at once,
     // a flood is written in large pieces.
     while let Ok(first) = lines.recv() {
-        let told = std::iter::once(first)
-            .chain(lines.try_iter().take(QUEUE))
-            .try_for_each(|message| take(&mut out, message))
-            .and_then(|()| out.flush());
-        if let Err(error) = told {
+        let mut over = false;
+        for message in std::iter::once(first).chain(lines.try_iter().take(QUEUE)) {
+            match take(&mut out, message) {
+                Ok(more) => over |= !more,
+                Err(error) => tracing::error!(%error, "the access log can't be written"),
+            }
+        }
+        if let Err(error) = out.flush() {
             tracing::error!(%error, "the access log can't be written");
+        }
+        if over {
+            return;
         }
     }
 }
 
-fn take(out: &mut BufWriter<Out>, message: Message) -> io::Result<()> {
+/// Whether there is more to come.
+fn take(out: &mut BufWriter<Out>, message: Message) -> io::Result<bool> {
     match message {
-        Message::Line(line) => out.write_all(&line),
+        Message::Line(line) => out.write_all(&line)?,
         Message::Reopen => {
             out.flush()?;
             if let Out::File(path, file) = out.get_mut() {
                 *file = append_to(path)?;
             }
-            Ok(())
         }
+        Message::End => return Ok(false),
     }
+    Ok(true)
 }
 
 /// A log that writes nowhere.

@@ -191,6 +191,19 @@ impl TrustedIssuer {
         self.keys_changed();
     }
 
+    /// Goes on with an earlier issuer's keys while it has none of its own, if they are from the same
+    /// place: a rule that a reload changes is no reason to be without keys until the next fetch.
+    pub fn inherit_keys(&self, before: &Self) {
+        let (wanted, had) = (&self.config, &before.config);
+        let same = wanted.issuer == had.issuer
+            && wanted.keys == had.keys
+            && wanted.algorithms == had.algorithms;
+        if same && self.keys.load().is_none() {
+            self.keys.store(before.keys());
+            self.generation.fetch_add(1, Ordering::Release);
+        }
+    }
+
     /// Takes the keys away: they were not confirmed for too long.
     pub fn clear_keys(&self) {
         self.keys.store(None);

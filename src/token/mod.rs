@@ -20,6 +20,7 @@ mod places;
 mod pyjwt;
 mod refresh;
 mod rules;
+mod signature;
 mod strict_json;
 mod types;
 mod verify;

@@ -184,7 +184,7 @@ fn only_field<'r>(name: &HeaderName, head: &'r Parts) -> Result<Option<&'r [u8]>
 /// The cookie's value, unless it is empty; sent twice it must be the same twice.
 fn cookie<'r>(name: &str, head: &'r Parts) -> Result<Option<&'r [u8]>, BearerError> {
     let fields = head.headers.get_all(COOKIE).iter().map(http::HeaderValue::as_bytes);
-    one(fields.flat_map(|field| form::cookies(field)).filter_map(|pair| pair.value_of(name)))
+    one(fields.flat_map(form::cookies).filter_map(|pair| pair.value_of(name)))
 }
 
 /// The parameter's value as it stands in the query, unless it is empty.

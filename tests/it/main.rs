@@ -7,13 +7,33 @@ mod access; // who is let through
 mod at_once; // a revocation holds from its acknowledgement on
 mod cli_alone; // the program without a gateway
 mod cli_control; // the program against a control port
+mod control_attacks; // the control port under attack
 mod crash; // kill -9 under a stream of revocations
+mod credentials; // where and how a credential may stand
+mod drain; // stopping while requests are in flight
 mod examples; // the applications of examples/flask behind their gateways
 mod feed_contract; // what every store must do
 mod flask; // a real application behind the gateway
+mod h2_attacks; // HTTP/2 that is malformed or floods
+mod hosts; // who is asked for
+mod identity; // what the upstream is told of whom
+mod issuers; // several issuers and their keys
+mod keys; // key sets behind a URL
+mod limits; // bounds that hold
+mod methods; // methods and preflights
+mod observed; // the log and the metrics
+mod openid; // a real OpenID provider as the issuer
 mod parity; // flask-jwt-extended and the gateway asked the same
+mod paths; // paths that can be read in two ways
 mod places; // cookies, queries, CSRF, fresh tokens, preflights
+mod refused_bodies; // bodies of refused requests
+mod reload; // another configuration while requests run
 mod revocation_flow; // from the log through the follower into the set
+mod signals; // the program and what it is told by signals
 mod store_file; // the embedded store's file: cut, flipped, foreign, locked
 mod store_kill; // the embedded store's writer killed at random
 mod support;
+mod tokens; // tokens over the wire
+mod tokens_claims; // claims that are odd
+mod tokens_forged; // forged signatures
+mod tokens_headers; // headers that are odd

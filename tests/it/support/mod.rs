@@ -2,8 +2,14 @@
 
 pub mod client;
 pub mod eventually;
+pub mod forge;
 pub mod gateway;
+pub mod h2;
+pub mod held;
 pub mod issuer;
+pub mod jwks;
+pub mod program;
 pub mod python;
+pub mod raw;
 pub mod records;
 pub mod upstream;
