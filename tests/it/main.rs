@@ -10,9 +10,14 @@ mod cli_control; // the program against a control port
 mod control_attacks; // the control port under attack
 mod crash; // kill -9 under a stream of revocations
 mod credentials; // where and how a credential may stand
+mod demo; // the README's first command
 mod drain; // stopping while requests are in flight
 mod examples; // the applications of examples/flask behind their gateways
+#[cfg(feature = "redis")]
+mod faults; // three nodes, and a broker that things happen to
 mod feed_contract; // what every store must do
+#[cfg(feature = "redis")]
+mod feed_redis; // what only Redis can do to a feed
 mod flask; // a real application behind the gateway
 mod h2_attacks; // HTTP/2 that is malformed or floods
 mod hosts; // who is asked for
@@ -21,6 +26,12 @@ mod issuers; // several issuers and their keys
 mod keys; // key sets behind a URL
 mod limits; // bounds that hold
 mod methods; // methods and preflights
+#[cfg(feature = "nats")]
+mod nats_access; // credentials, rights and TLS of a JetStream store
+#[cfg(feature = "nats")]
+mod nats_apps; // applications publish to a JetStream stream by themselves
+#[cfg(feature = "nats")]
+mod nats_gaps; // a JetStream stream that is purged, deleted, restored, killed
 mod observed; // the log and the metrics
 mod openid; // a real OpenID provider as the issuer
 mod parity; // flask-jwt-extended and the gateway asked the same

@@ -1,6 +1,7 @@
 //! What the suites share: the real gateway on free ports, an issuer, a recording upstream, a client.
 
 pub mod client;
+pub mod documents;
 pub mod eventually;
 pub mod forge;
 pub mod gateway;
@@ -12,4 +13,5 @@ pub mod program;
 pub mod python;
 pub mod raw;
 pub mod records;
+pub mod servers;
 pub mod upstream;
