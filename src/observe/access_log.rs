@@ -70,17 +70,14 @@ pub struct AccessRecord<'a> {
 /// The workers' end of the log; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct AccessLog {
-    shelves: Option<Arc<Last>>,
+    shelves: Option<Arc<Shelves>>,
     dropped: Counter,
 }
 
-/// The writing thread; join it after the last [`AccessLog`] is gone.
+/// The writing thread; join it when the workers have ended. Whoever still holds an [`AccessLog`] then,
+/// to reopen it for instance, does not keep the process alive.
 #[derive(Debug)]
-pub struct Writer(Option<JoinHandle<()>>);
-
-/// Tells the writing thread when the last of the workers' ends is gone.
-#[derive(Debug)]
-struct Last(Arc<Shelves>);
+pub struct Writer(Option<(Arc<Shelves>, JoinHandle<()>)>);
 
 // === impl AccessLog ===
 
@@ -94,8 +91,8 @@ impl AccessLog {
         };
         let shelves = Arc::new(Shelves::default());
         let thread = writer::start(Arc::clone(&shelves), out)?;
-        let shelves = Some(Arc::new(Last(shelves)));
-        Ok((Self { shelves, dropped }, Writer(Some(thread))))
+        let writer = Writer(Some((Arc::clone(&shelves), thread)));
+        Ok((Self { shelves: Some(shelves), dropped }, writer))
     }
 
     /// Whether anything is written at all.
@@ -105,7 +102,7 @@ impl AccessLog {
 
     /// Hands one line over, or drops and counts it.
     pub fn write(&self, record: &AccessRecord<'_>) {
-        let Some(Last(shelves)) = self.shelves.as_deref() else { return };
+        let Some(shelves) = &self.shelves else { return };
         if !shelves.lay(|lines| serde_json::to_writer(lines, record).is_ok()) {
             self.dropped.inc();
         }
@@ -113,7 +110,7 @@ impl AccessLog {
 
     /// Opens the file again, after it was moved away (SIGHUP).
     pub fn reopen(&self) {
-        if let Some(Last(shelves)) = self.shelves.as_deref() {
+        if let Some(shelves) = &self.shelves {
             shelves.reopen();
         }
     }
@@ -126,14 +123,6 @@ impl Default for AccessLog {
     }
 }
 
-// === impl Last ===
-
-impl Drop for Last {
-    fn drop(&mut self) {
-        self.0.end();
-    }
-}
-
 /// Cuts a client's text to what the log keeps, at a character's edge.
 pub fn cut(text: &str) -> &str {
     text.char_indices().nth(KEPT).map_or(text, |(end, _)| &text[..end])
@@ -142,11 +131,11 @@ pub fn cut(text: &str) -> &str {
 // === impl Writer ===
 
 impl Writer {
-    /// Waits until every line is written.
+    /// Waits until every line is written that was handed over before.
     pub fn join(self) {
-        if let Some(thread) = self.0
-            && thread.join().is_err()
-        {
+        let Some((shelves, thread)) = self.0 else { return };
+        shelves.end();
+        if thread.join().is_err() {
             tracing::error!("the access log's writer panicked");
         }
     }
@@ -205,7 +194,6 @@ mod tests {
                 });
             }
         });
-        drop(log);
         writer.join();
         let told = paths(&file);
         assert_eq!((told.len(), dropped.get()), (20 * 500, 0));
@@ -225,8 +213,9 @@ mod tests {
             std::thread::yield_now();
         }
         log.write(&record("/after"));
-        drop(log);
+        // Somebody holds the log still, as whoever reopens it at a signal does.
         writer.join();
+        drop(log);
         assert_eq!((paths(&old), paths(&file)), (vec!["/before".into()], vec!["/after".into()]));
     }
 }
