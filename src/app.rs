@@ -20,8 +20,7 @@ use tokio::runtime::Runtime;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{AccessLog as AccessLogConfig, Config};
 use crate::control::{BindError, BoundAddress, BoundControl, Control};
-use crate::feed::compaction;
-use crate::feed::embedded::{EmbeddedFeed, EmbeddedStore};
+use crate::feed::{Feed, Store, compaction};
 use crate::forward::Forwarder;
 use crate::gateway::Gateway;
 use crate::listen::{BoundListener, ListenError, Listener, Tls};
@@ -45,8 +44,8 @@ pub struct App;
 pub struct BoundApp {
     listener: BoundListener,
     control: BoundControl,
-    store: EmbeddedStore,
-    follower: Follower<EmbeddedFeed>,
+    store: Store,
+    follower: Follower<Feed>,
     house: Arc<House>,
     writer: Writer,
     background: Runtime,
@@ -76,7 +75,7 @@ pub enum AppError {
 }
 
 /// How often the store forgets what has expired.
-const COMPACTION: Duration = Duration::from_secs(60);
+const COMPACTION: Duration = Duration::from_secs(600);
 
 // === impl App ===
 
@@ -89,8 +88,7 @@ impl App {
         let background = background()?;
         let metrics = Arc::new(Metrics::new());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let FeedConfig::Embedded { path } = &config.revocation.feed;
-        let store = EmbeddedStore::open(path)?;
+        let store = open(&background, &config.revocation.feed)?;
         let listener = Listener::bind(&config.listener)?;
         let control = Control::bind(&config.control)?;
         let destination = match &config.log.access {
@@ -189,8 +187,7 @@ impl BoundApp {
             tracing::error!("the control port ended by a panic");
         }
         background.shutdown_timeout(Duration::from_secs(5));
-        drop(house);
-        writer.join();
+        writer.finish();
         served.map_err(Into::into)
     }
 }
@@ -211,6 +208,17 @@ fn serve(
         }
     };
     listener.serve(worker, &metrics, drain)
+}
+
+/// On a thread of its own: the caller may be inside another runtime.
+fn open(background: &Runtime, config: &FeedConfig) -> Result<Store, AppError> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("opening".to_owned());
+        let opening = thread.spawn_scoped(scope, || background.block_on(Store::open(config)));
+        let opened = opening.map_err(AppError::Thread)?.join();
+        let broke = |_panic| FeedError::Corrupt("opening it failed".to_owned());
+        Ok(opened.map_err(broke)??)
+    })
 }
 
 fn background() -> Result<Runtime, AppError> {

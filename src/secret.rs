@@ -30,6 +30,8 @@ impl fmt::Debug for Secret {
     }
 }
 
+impl Eq for Secret {}
+
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
         self.expose().ct_eq(other.expose()).into()

@@ -98,7 +98,6 @@ impl Snapshot {
         metrics: &Arc<Metrics>,
         previous: Option<&Self>,
     ) -> Result<Self, SnapshotError> {
-        let issuers = issuers(&config, previous)?;
         let upstreams = upstreams(&config, metrics, previous);
         let route = |row: &RouteConfig| Arc::new(Route::new(row, &upstreams, metrics));
         let routes: Vec<Arc<Route>> = config.routes.iter().map(route).collect();
@@ -106,6 +105,7 @@ impl Snapshot {
         let table = RouteTable::build(patterns.zip(routes.iter().cloned()))
             .map_err(|conflict| SnapshotError::between(&routes, &conflict))?;
         let headers = config.routes.iter().flat_map(|row| &row.forward.claims);
+        let issuers = issuers(&config, previous)?;
         Ok(Self {
             generation: previous.map_or(1, |previous| previous.generation + 1),
             unrouted: Arc::new(RouteCounters::new("".into(), metrics)),
@@ -206,13 +206,23 @@ fn issuers(
 ) -> Result<Vec<Arc<TrustedIssuer>>, SnapshotError> {
     let before = previous.map_or(&[][..], |previous| previous.verifier.issuers());
     let issuer = |wanted: &IssuerConfig| {
-        if let Some(same) = before.iter().find(|issuer| issuer.config() == wanted) {
-            same.load_local().map_err(|error| SnapshotError::Keys(wanted.name.clone(), error))?;
-            return Ok(Arc::clone(same));
-        }
-        let issuer = TrustedIssuer::new(wanted.clone());
-        issuer.load_local().map_err(|error| SnapshotError::Keys(wanted.name.clone(), error))?;
-        Ok(Arc::new(issuer))
+        let same = before.iter().find(|issuer| issuer.config() == wanted).map(Arc::clone);
+        let issuer = same.unwrap_or_else(|| {
+            let issuer = TrustedIssuer::new(wanted.clone());
+            before.iter().for_each(|earlier| issuer.inherit_keys(earlier));
+            Arc::new(issuer)
+        });
+        let keys = issuer.read_local();
+        let keys = keys.map_err(|error| SnapshotError::Keys(wanted.name.clone(), error))?;
+        Ok((issuer, keys))
     };
-    config.issuers.iter().map(issuer).collect()
+    let issuers: Vec<_> = config.issuers.iter().map(issuer).collect::<Result<_, _>>()?;
+    // Put in place only when all could be read: a refused reload changes nothing.
+    let place = |(issuer, keys): (Arc<TrustedIssuer>, Option<_>)| {
+        if let Some(keys) = keys {
+            issuer.set_keys(keys);
+        }
+        issuer
+    };
+    Ok(issuers.into_iter().map(place).collect())
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::{Ask, AskError, Draft as Asked, Gatehouse, ReloadReport};
-use crate::feed::embedded::EmbeddedLog;
+use crate::feed::Log;
 use crate::gateway::Gateway;
 use crate::observe::metrics::Metrics;
 use crate::revocation::follower::AppliedCursor;
@@ -28,7 +28,7 @@ use super::tasks::Tasks;
 #[derive(Debug)]
 pub struct House {
     gateway: Arc<Gateway>,
-    log: EmbeddedLog,
+    log: Log,
     applied: AppliedCursor,
     origin: Option<PathBuf>,
     tasks: Tasks,
@@ -44,7 +44,7 @@ const APPLY_LIMIT: Duration = Duration::from_secs(5);
 impl House {
     pub(super) fn new(
         gateway: Arc<Gateway>,
-        log: EmbeddedLog,
+        log: Log,
         applied: AppliedCursor,
         origin: Option<PathBuf>,
         tasks: Tasks,

@@ -50,7 +50,7 @@ pub(super) fn status(house: &House) -> Value {
         "generation": snapshot.generation,
         "ready": readiness(gateway).err().map_or(Value::Bool(true), Value::from),
         "feed": {
-            "kind": "embedded",
+            "kind": snapshot.config.revocation.feed.kind(),
             "connected": feed.connected,
             "epoch": feed.epoch,
             "cursor": feed.cursor,
@@ -70,6 +70,7 @@ pub(super) fn status(house: &House) -> Value {
 
 /// What is different, in words; what is bound or opened at start needs a restart.
 pub(super) fn changes(before: &Config, after: &Config) -> Vec<String> {
+    let store = before.revocation.feed != after.revocation.feed;
     let (before, after) = (before.describe(), after.describe());
     let mut changes = Vec::new();
     for (table, value) in after.as_object().into_iter().flatten() {
@@ -80,6 +81,9 @@ pub(super) fn changes(before: &Config, after: &Config) -> Vec<String> {
             "listener" | "control" | "log" => format!("{table}: takes effect at the next start"),
             _ => format!("{table}: changed"),
         });
+    }
+    if store {
+        changes.push("revocation.feed: takes effect at the next start".to_owned());
     }
     changes
 }

@@ -5,9 +5,11 @@ mod forward;
 mod issuer;
 mod keys;
 mod listener;
+mod place;
 mod revocation;
 mod route;
 mod secret;
+mod store;
 mod upstream;
 
 use std::collections::HashSet;
@@ -21,8 +23,8 @@ pub(super) fn config(root: &Table<'_>) -> Option<Config> {
     let upstream_rows = root.section("upstreams").named();
     let control_table = root.section("control");
     let listener = listener::listener(&root.section("listener"));
-    let revocation = revocation::revocation(&root.section("revocation"));
-    let control = control::control(&control_table, revocation::store(&revocation));
+    let (revocation, store) = revocation::revocation(&root.section("revocation"));
+    let control = control::control(&control_table, &store);
     let log = log(&root.section("log"));
     let issuers = issuer::issuers(&issuer_rows);
     let upstreams = upstream::upstreams(&upstream_rows);

@@ -70,22 +70,44 @@ pub const KEYS: &[Key] = &[
     key("issuers[].max_lifetime.access", "duration", Default("\"24h\""), "longest exp - iat of an access token that is accepted"),
     key("issuers[].max_lifetime.refresh", "duration", Default("\"90d\""), "longest exp - iat of a refresh token that is accepted"),
     key("issuers[].require", "list of texts", Default("[\"exp\", \"iat\", \"sub\", \"jti\"]"), "claims that a token must carry"),
+    key("issuers[].text_dates", "true or false", Default("false"), "exp, nbf and iat may be text that holds a whole number"),
     key("issuers[].typ", "list of texts", Default("[\"at+jwt\", \"JWT\"]"), "accepted typ header values (an absent one is accepted too); [\"*\"]: any"),
     key("issuers[].token_type.claim", "claim", Otherwise("\"type\", unless `header` is given"), "the claim that tells a token's kind"),
     key("issuers[].token_type.header", "text", Otherwise("`claim` tells"), "the header member that tells a token's kind"),
     key("issuers[].token_type.access", "list of texts", Default("[\"access\"]"), "words for an access token"),
     key("issuers[].token_type.refresh", "list of texts", Default("[\"refresh\"]"), "words for a refresh token"),
     key("issuers[].token_type.missing", "word", Default("\"access\""), "what a token without the word is: access, refresh, or reject"),
-    key("revocation.feed", "word", Default("\"embedded\""), "where revocations are kept and come from; this version has \"embedded\""),
+    key("revocation.feed", "word", Default("\"embedded\""), "where revocations are kept and come from: embedded, redis, nats or postgres"),
+    key("issuers[].token_type.other", "word", Default("\"reject\""), "what a token with another word is: access, refresh, or reject"),
     key("revocation.check", "list of kinds", Default("[\"access\", \"refresh\"]"), "kinds of token that are checked; []: none"),
     key("revocation.mode", "word", Default("\"deny-list\""), "tokens pass unless revoked; this version has \"deny-list\""),
     key("revocation.claims", "list of claims", Default("[\"jti\", \"sub\", \"sid\", \"client_id\"]"), "claims that can be revoked by; jti, iss, kid and token always can"),
     key("revocation.max_staleness", "duration", Default("\"10s\""), "how old the known state may be before `when_stale` decides"),
     key("revocation.when_stale", "word", Default("\"reject\""), "reject (503) or allow (the last known state goes on)"),
     key("revocation.embedded.path", "file", Default("\"revocations.redb\""), "the store; made at first start"),
-    key("revocation.redis", "table", Later, "revocations in a Redis Stream"),
-    key("revocation.nats", "table", Later, "revocations in a JetStream stream"),
-    key("revocation.postgres", "table", Later, "revocations in a PostgreSQL table"),
+    key("revocation.redis.url", "store URL", Default("\"redis://127.0.0.1:6379/0\""), "the server: redis, rediss (TLS) or redis+unix"),
+    key("revocation.redis.stream", "text", Default("\"portcullis:revocations\""), "the stream's key; other keys begin with it"),
+    key("revocation.redis.username", "text", Otherwise("as in the URL"), "the ACL user"),
+    key("revocation.redis.password", "secret", Otherwise("as in the URL"), "the user's password"),
+    key("revocation.redis.tls.ca", "file", Otherwise("the system's authorities"), "authorities that the server's certificate may come from, in PEM"),
+    key("revocation.redis.tls.certificate", "file", Otherwise("no client certificate"), "our certificate chain in PEM, for a server that asks for one"),
+    key("revocation.redis.tls.private_key", "file", Otherwise("no client certificate"), "the certificate's key in PEM"),
+    key("revocation.nats.url", "store URL", Default("\"nats://127.0.0.1:4222\""), "the servers: nats or tls, several with commas in between"),
+    key("revocation.nats.stream", "name", Default("\"REVOCATIONS\""), "the stream; made at first start"),
+    key("revocation.nats.replicas", "number", Default("1"), "copies of the stream that the servers keep; 1 to 5"),
+    key("revocation.nats.username", "text", Otherwise("as in the URL"), "the user"),
+    key("revocation.nats.password", "secret", Otherwise("as in the URL"), "the user's password"),
+    key("revocation.nats.credentials", "file", Otherwise("none"), "a credentials file (JWT and NKey seed)"),
+    key("revocation.nats.tls.ca", "file", Otherwise("the system's authorities"), "authorities that the server's certificate may come from, in PEM"),
+    key("revocation.nats.tls.certificate", "file", Otherwise("no client certificate"), "our certificate chain in PEM, for a server that asks for one"),
+    key("revocation.nats.tls.private_key", "file", Otherwise("no client certificate"), "the certificate's key in PEM"),
+    key("revocation.postgres.url", "store URL", Otherwise("required with `feed = \"postgres\"`"), "the database: postgres or postgresql"),
+    key("revocation.postgres.table", "text", Default("\"revocations\""), "the table, with or without its schema; made at first start"),
+    key("revocation.postgres.username", "text", Otherwise("as in the URL"), "the role"),
+    key("revocation.postgres.password", "secret", Otherwise("as in the URL"), "the role's password"),
+    key("revocation.postgres.tls.ca", "file", Otherwise("the system's authorities"), "authorities that the server's certificate may come from, in PEM"),
+    key("revocation.postgres.tls.certificate", "file", Otherwise("no client certificate"), "our certificate chain in PEM, for a server that asks for one"),
+    key("revocation.postgres.tls.private_key", "file", Otherwise("no client certificate"), "the certificate's key in PEM"),
     key("upstreams.*.endpoints", "list of URLs", Required, "\"http://host:port\" each"),
     key("upstreams.*.balance", "word", Default("\"least-requests\""), "how one is chosen: least-requests, round-robin or \"hash:claim\""),
     key("upstreams.*.timeouts.connect", "duration", Default("\"1s\""), "from nothing to a connection"),
@@ -106,19 +128,23 @@ pub const KEYS: &[Key] = &[
     key("routes[].token_types", "list of kinds", Default("[\"access\"]"), "kinds of token accepted: \"access\", \"refresh\", \"both\" or a list"),
     key("routes[].token_from[].header", "header name", Otherwise("\"Authorization\" with the scheme \"Bearer\""), "where the token is looked for, in strict order"),
     key("routes[].token_from[].scheme", "text", Otherwise("the whole field is the token"), "the scheme before the token"),
-    key("routes[].token_from[].cookie", "text", Later, "the token in a cookie"),
-    key("routes[].token_from[].csrf", "true or false", Later, "double-submit protection of a cookie"),
-    key("routes[].token_from[].query", "text", Later, "the token in the query"),
+    key("routes[].token_from[].cookie", "name", Otherwise("no cookie"), "the cookie that holds the token"),
+    key("routes[].token_from[].csrf", "true or false", Otherwise("true for a cookie"), "double submit: the token's claim csrf must come again in a header"),
+    key("routes[].token_from[].csrf_header", "header name", Otherwise("\"X-CSRF-TOKEN\""), "that header"),
+    key("routes[].token_from[].csrf_methods", "list of methods", Otherwise("POST, PUT, PATCH and DELETE"), "methods that are protected so"),
+    key("routes[].token_from[].query", "name", Otherwise("no parameter"), "the query parameter that holds the token"),
+    key("routes[].token_from[].prefix", "text", Otherwise("nothing"), "what stands before the token in the parameter"),
     key("routes[].check_revocation", "list of kinds", Otherwise("`revocation.check`"), "kinds of token that are checked for revocation here; []: none"),
     key("routes[].when_stale", "word", Otherwise("`revocation.when_stale`"), "reject or allow, here"),
-    key("routes[].fresh", "true or false", Default("false"), "asks for a fresh token; this version has false"),
+    key("routes[].fresh", "true, false or duration", Default("false"), "asks for a token of a log-in: marked fresh, or so recent"),
+    key("routes[].exempt_options", "true or false", Default("false"), "OPTIONS needs no token"),
     key("routes[].scopes", "list of texts", Default("[]"), "scopes that the token must all have"),
     key("routes[].claims[].claim", "claim", Required, "a claim, dots lead into objects: realm_access.roles"),
     key("routes[].claims[].any_of", "list of texts", Required, "its value, or one of its list, is one of these"),
     key("routes[].forward.token", "true or false", Default("true"), "whether the token is passed on"),
     key("routes[].forward.claims.*", "header name", Otherwise("no identity headers"), "header set from the verified claim; clients' own copies are removed"),
     key("routes[].forward.trailers", "true or false", Default("false"), "whether trailers pass (gRPC)"),
-    key("routes[].errors", "word", Default("\"rfc6750\""), "form of refusals: rfc6750 (challenge and RFC 9457 body) or bare"),
+    key("routes[].errors", "word", Default("\"rfc6750\""), "form of refusals: rfc6750 (challenge and RFC 9457 body), flask or bare"),
     key("routes[].shadow", "true or false", Default("false"), "log and count what would be refused, and let it pass"),
 ];
 
@@ -134,7 +160,7 @@ pub(super) fn children(table: &str) -> Vec<&'static str> {
     };
     let mut names: Vec<_> =
         KEYS.iter().filter_map(|key| below(key)?.split(['.', '[']).next()).collect();
-    if KEYS.iter().any(|key| key.path == table && key.kind == "secret") {
+    if KEYS.iter().any(|key| key.path == table && matches!(key.kind, "secret" | "store URL")) {
         names = vec!["env", "file"];
     }
     names.dedup();
@@ -149,7 +175,9 @@ pub(super) fn given(path: &str) -> Option<Given> {
 /// Whether the last step of a key's path is a name whose values may be shown whatever they are.
 pub(super) fn holds_no_secret(name: &str) -> bool {
     let last = |path: &'static str| path.rsplit('.').next();
-    let harmless = |key: &Key| !matches!(key.given, Later) && !matches!(key.kind, "secret" | "URL");
+    let harmless = |key: &Key| {
+        !matches!(key.given, Later) && !matches!(key.kind, "secret" | "URL" | "store URL")
+    };
     let mut rows = KEYS.iter().filter(|key| last(key.path) == Some(name)).peekable();
     rows.peek().is_some() && rows.all(harmless)
 }

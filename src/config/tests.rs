@@ -17,6 +17,8 @@ pub(super) const EVERY_KEY: &str = include_str!("../../tests/fixtures/config/goo
 pub(super) fn environment(name: &str) -> Option<OsString> {
     match name {
         "SHORT" => Some("0123456789abcdef".into()),
+        "DATABASE" => Some("postgres://u:0123456789abcdef@db.internal/gate".into()),
+        "NO_URL" => Some("hunter2".into()),
         "EMPTY" => Some("".into()),
         "LONG" => Some("0123456789abcdef0123456789abcdef".into()),
         _ => None,
@@ -99,9 +101,14 @@ fn every_key_is_taken_and_described() {
         ("/issuers/1/keys", json!({ "secret": "***" })),
         ("/revocation/claims", json!(["client_id", "https://example.com/tenant"])),
         ("/revocation/max_staleness", json!("1m")),
+        ("/revocation/redis/url", json!("rediss://redis.internal/1")),
+        ("/revocation/redis/password", json!("***")),
         ("/upstreams/orders/timeouts/connect", json!("500ms")),
         ("/upstreams/orders/retries/attempts", json!(0)),
         ("/routes/0/token_from/0/scheme", json!(null)),
+        ("/routes/0/token_from/2/csrf_methods", json!(["POST"])),
+        ("/routes/0/token_from/3", json!({ "query": "jwt", "prefix": "Bearer " })),
+        ("/routes/0/fresh", json!("10m")),
         ("/routes/0/check_revocation", json!([])),
         ("/routes/0/claims/0/any_of", json!(["buyer", "7", "true"])),
         ("/routes/0/forward/claims", json!({ "sub": "x-auth-subject", "a.b": "x-auth-b" })),

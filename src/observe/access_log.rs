@@ -74,8 +74,7 @@ pub struct AccessLog {
     dropped: Counter,
 }
 
-/// The writing thread; join it when the workers have ended. Whoever still holds an [`AccessLog`] then,
-/// to reopen it for instance, does not keep the process alive.
+/// The writing thread.
 #[derive(Debug)]
 pub struct Writer(Option<(Arc<Shelves>, JoinHandle<()>)>);
 
@@ -131,8 +130,8 @@ pub fn cut(text: &str) -> &str {
 // === impl Writer ===
 
 impl Writer {
-    /// Waits until every line is written that was handed over before.
-    pub fn join(self) {
+    /// Writes what is there and ends, whoever still holds the log.
+    pub fn finish(self) {
         let Some((shelves, thread)) = self.0 else { return };
         shelves.end();
         if thread.join().is_err() {
@@ -194,7 +193,7 @@ mod tests {
                 });
             }
         });
-        writer.join();
+        writer.finish();
         let told = paths(&file);
         assert_eq!((told.len(), dropped.get()), (20 * 500, 0));
         assert_eq!(told.iter().collect::<BTreeSet<_>>().len(), 20 * 500);
@@ -213,9 +212,7 @@ mod tests {
             std::thread::yield_now();
         }
         log.write(&record("/after"));
-        // Somebody holds the log still, as whoever reopens it at a signal does.
-        writer.join();
-        drop(log);
+        writer.finish();
         assert_eq!((paths(&old), paths(&file)), (vec!["/before".into()], vec!["/after".into()]));
     }
 }

@@ -100,6 +100,9 @@ pub enum FeedError {
     /// The store refused: a missing right, a full disk, a lock held by another process.
     #[error("the revocation store refused: {0}")]
     Refused(String),
+    /// The program was built without what speaks to this store.
+    #[error("this program was built without the cargo feature `{0}`, which this feed needs")]
+    NotBuilt(&'static str),
 }
 
 /// The reading side. Subscribe first, then load: an event may be seen twice, never missed. A store
@@ -111,6 +114,18 @@ pub trait RevocationFeed: Send + 'static {
 
     /// The next event. Cancel-safe: a dropped future loses nothing.
     fn next(&mut self) -> impl Future<Output = Result<FeedEvent, FeedError>> + Send;
+
+    /// Goes on after a cursor that this node has kept, without a checkpoint; `next` then continues
+    /// from there. [`FeedError::Truncated`] when the store can't: another epoch, a log that no longer
+    /// reaches back so far, or one that ends before.
+    fn resume(
+        &mut self,
+        epoch: Epoch,
+        after: &Cursor,
+    ) -> impl Future<Output = Result<(), FeedError>> + Send {
+        let (_, after) = (epoch, after.clone());
+        async { Err(FeedError::Truncated(after)) }
+    }
 }
 
 /// The writing side.
@@ -182,7 +197,18 @@ impl LiveSender {
         batch.is_empty() || self.0.blocking_send(Ok(batch)).is_ok()
     }
 
+    /// Gives a batch; false when nobody wants it any more.
+    pub async fn send(&self, batch: Vec<Revocation>) -> bool {
+        batch.is_empty() || self.0.send(Ok(batch)).await.is_ok()
+    }
+
     /// Says that this was all, or why it was not.
+    pub async fn finish(self, outcome: Result<(), FeedError>) {
+        // A receiver that is gone does not want to know.
+        drop(self.0.send(outcome.map(|()| Vec::new())).await);
+    }
+
+    /// Like [`LiveSender::finish`]. Blocks: not for an async task.
     pub fn end(self, outcome: Result<(), FeedError>) {
         // A receiver that is gone does not want to know.
         drop(self.0.blocking_send(outcome.map(|()| Vec::new())));

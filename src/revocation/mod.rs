@@ -15,7 +15,10 @@ mod request;
 mod set;
 pub mod wire;
 
-pub use config::{FeedConfig, RevocationConfig, WhenStale};
+pub use config::{
+    FeedConfig, NatsConfig, PostgresConfig, RedisConfig, RevocationConfig, StoreTls, StoreUrl,
+    WhenStale,
+};
 pub use error::RevocationError;
 pub use feed::{
     Checkpoint, Cursor, Epoch, FeedError, FeedEvent, Filter, Live, LiveSender, Page,

@@ -1,12 +1,12 @@
 //! `[revocation]`: what is checked, and where the records are.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::only_word;
+use super::{only_word, store};
 use crate::config::raw::{Node, Table};
-use crate::revocation::{FeedConfig, RevocationConfig, WhenStale};
+use crate::revocation::{RevocationConfig, WhenStale};
 use crate::token::{TokenType, TokenTypes};
 
 /// Claims by which revoking is always possible; no slot of the set is spent on them here.
@@ -14,16 +14,15 @@ const ALWAYS: [&str; 4] = ["jti", "iss", "kid", "token"];
 const DEFAULT_CLAIMS: [&str; 3] = ["sub", "sid", "client_id"];
 const MOST_CLAIMS: usize = 24;
 
-pub(super) fn revocation(table: &Table<'_>) -> RevocationConfig {
-    table.read("feed", |node| only_word(node, "embedded", &["redis", "nats", "postgres"]));
+/// The table, and beside which file a made credential is kept.
+pub(super) fn revocation(table: &Table<'_>) -> (RevocationConfig, PathBuf) {
     table.read("mode", |node| only_word(node, "deny-list", &["allow-list"]));
     let embedded = table.section("embedded");
     let path = embedded.read("path", Node::file);
+    let path = path.unwrap_or_else(|| embedded.resolved("revocations.redb"));
     let staleness = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
-    RevocationConfig {
-        feed: FeedConfig::Embedded {
-            path: path.unwrap_or_else(|| embedded.resolved("revocations.redb")),
-        },
+    let config = RevocationConfig {
+        feed: store::feed(table, &path),
         check: table.read("check", kinds).unwrap_or(TokenTypes::BOTH),
         claims: table
             .read("claims", claims)
@@ -32,7 +31,8 @@ pub(super) fn revocation(table: &Table<'_>) -> RevocationConfig {
             .read("max_staleness", |node| node.duration(staleness))
             .unwrap_or(Duration::from_secs(10)),
         when_stale: table.read("when_stale", when_stale).unwrap_or(WhenStale::Reject),
-    }
+    };
+    (config, path)
 }
 
 pub(super) fn when_stale(node: &Node<'_>) -> Option<WhenStale> {
@@ -74,10 +74,4 @@ fn claims(node: &Node<'_>) -> Option<Vec<Arc<str>>> {
         return node.wrong(format!("at most {MOST_CLAIMS} claims can be revoked by"));
     }
     Some(claims)
-}
-
-/// The store's file.
-pub(super) fn store(config: &RevocationConfig) -> &Path {
-    let FeedConfig::Embedded { path } = &config.feed;
-    path
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use redb::ReadableDatabase;
 
 use crate::clock::UnixTime;
+use crate::feed::listing::{canonical, first, is_beyond, matches};
 use crate::revocation::{Cursor, FeedError, Filter, Name, Page, Revocation, RevocationLog, wire};
 
 use super::feed::visit_live;
@@ -117,40 +118,4 @@ fn list(
 
 fn key(name: &Name) -> (&str, &str, &str) {
     (&name.issuer, &name.claim, &name.value)
-}
-
-fn canonical(filter: &Filter) -> Filter {
-    let azp = filter.claim.as_deref() == Some("azp");
-    let claim = if azp { Some("client_id".into()) } else { filter.claim.clone() };
-    Filter { claim, ..filter.clone() }
-}
-
-/// The smallest name that can match.
-fn first(filter: &Filter) -> (&str, &str, &str) {
-    match (&filter.issuer, &filter.claim, &filter.value) {
-        (None, _, _) => ("", "", ""),
-        (Some(issuer), None, _) => (issuer, "", ""),
-        (Some(issuer), Some(claim), None) => (issuer, claim, ""),
-        (Some(issuer), Some(claim), Some(value)) => (issuer, claim, value),
-    }
-}
-
-/// Whether nothing from here on can match.
-fn is_beyond(filter: &Filter, name: &Name) -> bool {
-    let Some(issuer) = &filter.issuer else { return false };
-    if name.issuer != *issuer {
-        return name.issuer > *issuer;
-    }
-    let Some(claim) = &filter.claim else { return false };
-    if name.claim != *claim {
-        return name.claim > *claim;
-    }
-    filter.value.as_ref().is_some_and(|value| name.value > *value)
-}
-
-fn matches(filter: &Filter, name: &Name) -> bool {
-    let is = |wanted: &Option<Arc<str>>, has: &Arc<str>| wanted.as_ref().is_none_or(|it| it == has);
-    is(&filter.issuer, &name.issuer)
-        && is(&filter.claim, &name.claim)
-        && is(&filter.value, &name.value)
 }

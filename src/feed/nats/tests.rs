@@ -1,0 +1,2 @@
+//! The parts that need no server.
+

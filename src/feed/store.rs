@@ -1,0 +1,144 @@
+//! The configured store, whichever it is: one type for those who join the rooms.
+
+use crate::clock::UnixTime;
+use crate::revocation::{
+    Checkpoint, Cursor, Epoch, FeedConfig, FeedError, FeedEvent, Filter, Name, Page, Revocation,
+    RevocationFeed, RevocationLog,
+};
+
+use super::embedded::{EmbeddedFeed, EmbeddedLog, EmbeddedStore};
+#[cfg(feature = "nats")]
+use super::nats::{NatsFeed, NatsLog, NatsStore};
+#[cfg(feature = "redis")]
+use super::redis::{RedisFeed, RedisLog, RedisStore};
+
+/// An open store. A store on a network is opened without waiting for it: who reads or writes connects.
+#[derive(Debug)]
+pub enum Store {
+    /// One file on this machine.
+    Embedded(EmbeddedStore),
+    /// A Redis Stream.
+    #[cfg(feature = "redis")]
+    Redis(RedisStore),
+    /// A JetStream stream.
+    #[cfg(feature = "nats")]
+    Nats(NatsStore),
+}
+
+/// A store's reading side.
+#[derive(Debug)]
+pub enum Feed {
+    /// Of the file.
+    Embedded(EmbeddedFeed),
+    /// Of Redis.
+    #[cfg(feature = "redis")]
+    Redis(RedisFeed),
+    /// Of the JetStream stream.
+    #[cfg(feature = "nats")]
+    Nats(NatsFeed),
+}
+
+/// A store's writing side; cheap to clone.
+#[derive(Clone, Debug)]
+pub enum Log {
+    /// Of the file.
+    Embedded(EmbeddedLog),
+    /// Of Redis.
+    #[cfg(feature = "redis")]
+    Redis(RedisLog),
+    /// Of the JetStream stream.
+    #[cfg(feature = "nats")]
+    Nats(NatsLog),
+}
+
+/// The same call on whichever it is.
+macro_rules! each {
+    ($of:expr, $it:ident => $call:expr) => {
+        match $of {
+            Self::Embedded($it) => $call,
+            #[cfg(feature = "redis")]
+            Self::Redis($it) => $call,
+            #[cfg(feature = "nats")]
+            Self::Nats($it) => $call,
+        }
+    };
+}
+
+// === impl Store ===
+
+impl Store {
+    /// Opens what the configuration names.
+    pub async fn open(config: &FeedConfig) -> Result<Self, FeedError> {
+        match config {
+            FeedConfig::Embedded { path } => EmbeddedStore::open(path).map(Self::Embedded),
+            #[cfg(feature = "redis")]
+            FeedConfig::Redis(config) => RedisStore::open(config).await.map(Self::Redis),
+            #[cfg(not(feature = "redis"))]
+            FeedConfig::Redis(_) => Err(FeedError::NotBuilt("redis")),
+            #[cfg(feature = "nats")]
+            FeedConfig::Nats(config) => NatsStore::open(config).await.map(Self::Nats),
+            #[cfg(not(feature = "nats"))]
+            FeedConfig::Nats(_) => Err(FeedError::NotBuilt("nats")),
+            FeedConfig::Postgres(_) => Err(FeedError::NotBuilt("postgres")),
+        }
+    }
+
+    /// A new reader, from the start.
+    pub fn feed(&self) -> Feed {
+        match self {
+            Self::Embedded(store) => Feed::Embedded(store.feed()),
+            #[cfg(feature = "redis")]
+            Self::Redis(store) => Feed::Redis(store.feed()),
+            #[cfg(feature = "nats")]
+            Self::Nats(store) => Feed::Nats(store.feed()),
+        }
+    }
+
+    /// The writing side.
+    pub fn log(&self) -> Log {
+        match self {
+            Self::Embedded(store) => Log::Embedded(store.log()),
+            #[cfg(feature = "redis")]
+            Self::Redis(store) => Log::Redis(store.log()),
+            #[cfg(feature = "nats")]
+            Self::Nats(store) => Log::Nats(store.log()),
+        }
+    }
+}
+
+// === impl Feed ===
+
+impl RevocationFeed for Feed {
+    async fn load(&mut self) -> Result<Checkpoint, FeedError> {
+        each!(self, feed => feed.load().await)
+    }
+
+    async fn next(&mut self) -> Result<FeedEvent, FeedError> {
+        each!(self, feed => feed.next().await)
+    }
+
+    async fn resume(&mut self, epoch: Epoch, after: &Cursor) -> Result<(), FeedError> {
+        each!(self, feed => feed.resume(epoch, after).await)
+    }
+}
+
+// === impl Log ===
+
+impl RevocationLog for Log {
+    async fn append(&self, records: Vec<Revocation>) -> Result<Cursor, FeedError> {
+        each!(self, log => log.append(records).await)
+    }
+
+    async fn list(
+        &self,
+        filter: Filter,
+        after: Option<Name>,
+        limit: usize,
+    ) -> Result<Page, FeedError> {
+        each!(self, log => log.list(filter, after, limit).await)
+    }
+
+    async fn compact(&self, now: UnixTime) -> Result<usize, FeedError> {
+        each!(self, log => log.compact(now).await)
+    }
+}
