@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each bench uses its part")]
 #![allow(clippy::allow_attributes, reason = "what is unused differs from bench to bench")]
 
+pub(crate) mod serving;
+
 use std::fs;
 use std::sync::Arc;
 use std::time::Instant;
@@ -46,11 +48,7 @@ impl Gate {
     /// The same with so many routes; requests of [`Self::request`] take the last.
     pub(crate) fn with_routes(algorithm: Algorithm, routes: usize) -> Self {
         drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
-        let key = match algorithm {
-            Algorithm::HS256 => SigningKey::from_secret(algorithm, SECRET),
-            _ => SigningKey::generate(algorithm),
-        };
-        let key = key.expect("keys can be made").with_kid("k1");
+        let key = new_key(algorithm);
         let folder = tempfile::tempdir().expect("a folder");
         let text = configuration(&key, folder.path(), routes);
         let config = Config::parse(&text, &folder.path().join("gateway.toml"));
@@ -126,12 +124,18 @@ pub(crate) fn request(token: &str) -> Parts {
     request.into_parts().0
 }
 
-/// Claims of the size that identity providers make.
+/// Claims of the size that identity providers make, good at [`NOW`].
 pub(crate) fn claims(number: u64) -> Value {
+    claims_at(NOW, number)
+}
+
+/// The same, good at another time.
+pub(crate) fn claims_at(now: UnixTime, number: u64) -> Value {
+    let now = now.as_secs();
     json!({
         "iss": ISSUER, "aud": ["orders-api", "account"], "type": "access",
         "sub": "0f6d7a1e-9c1f-4d2b-8b8e-6f1f0a2c3d4e", "jti": token_id(number),
-        "iat": NOW.as_secs() - 60, "nbf": NOW.as_secs() - 60, "exp": NOW.as_secs() + 600,
+        "iat": now - 60, "nbf": now - 60, "exp": now + 600,
         "azp": "orders-web", "sid": "b7c1f3f0-5d57-4a7c-9d0e-0b8e6b1d2c3a",
         "scope": "openid profile email orders:read orders:write",
         "realm_access": {"roles": ["buyer", "offline_access", "uma_authorization"]},
@@ -164,7 +168,17 @@ pub(crate) fn record(token_id: String, op: Op) -> Revocation {
     }
 }
 
-fn configuration(key: &SigningKey, folder: &std::path::Path, routes: usize) -> String {
+/// A key pair, or the benches' one secret.
+pub(crate) fn new_key(algorithm: Algorithm) -> SigningKey {
+    let key = match algorithm {
+        Algorithm::HS256 => SigningKey::from_secret(algorithm, SECRET),
+        _ => SigningKey::generate(algorithm),
+    };
+    key.expect("keys can be made").with_kid("k1")
+}
+
+/// What the gateway is told; writes its key into the folder. The last of the routes is `/orders/`.
+pub(crate) fn configuration(key: &SigningKey, folder: &std::path::Path, routes: usize) -> String {
     let keys = match key.to_secret() {
         Some(secret) => {
             fs::write(folder.join("secret"), secret.expose()).expect("written");
