@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use jsonwebtoken::Algorithm;
+use tokio::signal::unix::{SignalKind, signal};
 use uuid::Uuid;
 
 use crate::app::{App, BoundApp};
@@ -66,11 +67,20 @@ fn play(
             return story::play(&stage, out).await;
         }
         story::invite(&stage, out)?;
-        tokio::signal::ctrl_c().await.context("waiting for Ctrl-C")
+        interrupted().await.context("waiting for Ctrl-C")
     });
     shutdown.begin();
     let ended = running.join().map_err(|_panic| anyhow::anyhow!("the gateway panicked"))?;
     told.and(ended.map_err(Into::into))
+}
+
+/// Waits for Ctrl-C, or to be told to end in another way.
+async fn interrupted() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupt = tokio::signal::ctrl_c() => interrupt,
+        _ = terminate.recv() => Ok(()),
+    }
 }
 
 /// Starts the neighbours and binds the real gateway in front of them.

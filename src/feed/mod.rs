@@ -5,6 +5,8 @@ pub mod embedded;
 mod listing;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[cfg(feature = "nats")]
+pub mod nats;
 mod store;
 
 pub use store::{Feed, Log, Store};

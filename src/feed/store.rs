@@ -9,6 +9,8 @@ use crate::revocation::{
 use super::embedded::{EmbeddedFeed, EmbeddedLog, EmbeddedStore};
 #[cfg(feature = "redis")]
 use super::redis::{RedisFeed, RedisLog, RedisStore};
+#[cfg(feature = "nats")]
+use super::nats::{NatsFeed, NatsLog, NatsStore};
 
 /// An open store. A store on a network is opened without waiting for it: who reads or writes connects.
 #[derive(Debug)]
@@ -18,6 +20,9 @@ pub enum Store {
     /// A Redis Stream.
     #[cfg(feature = "redis")]
     Redis(RedisStore),
+    /// A JetStream stream.
+    #[cfg(feature = "nats")]
+    Nats(NatsStore),
 }
 
 /// A store's reading side.
@@ -28,6 +33,9 @@ pub enum Feed {
     /// Of Redis.
     #[cfg(feature = "redis")]
     Redis(RedisFeed),
+    /// Of the JetStream stream.
+    #[cfg(feature = "nats")]
+    Nats(NatsFeed),
 }
 
 /// A store's writing side; cheap to clone.
@@ -38,6 +46,9 @@ pub enum Log {
     /// Of Redis.
     #[cfg(feature = "redis")]
     Redis(RedisLog),
+    /// Of the JetStream stream.
+    #[cfg(feature = "nats")]
+    Nats(NatsLog),
 }
 
 /// The same call on whichever it is.
@@ -47,6 +58,8 @@ macro_rules! each {
             Self::Embedded($it) => $call,
             #[cfg(feature = "redis")]
             Self::Redis($it) => $call,
+            #[cfg(feature = "nats")]
+            Self::Nats($it) => $call,
         }
     };
 }
@@ -62,6 +75,9 @@ impl Store {
             FeedConfig::Redis(config) => RedisStore::open(config).await.map(Self::Redis),
             #[cfg(not(feature = "redis"))]
             FeedConfig::Redis(_) => Err(FeedError::NotBuilt("redis")),
+            #[cfg(feature = "nats")]
+            FeedConfig::Nats(config) => NatsStore::open(config).await.map(Self::Nats),
+            #[cfg(not(feature = "nats"))]
             FeedConfig::Nats(_) => Err(FeedError::NotBuilt("nats")),
             FeedConfig::Postgres(_) => Err(FeedError::NotBuilt("postgres")),
         }
@@ -73,6 +89,8 @@ impl Store {
             Self::Embedded(store) => Feed::Embedded(store.feed()),
             #[cfg(feature = "redis")]
             Self::Redis(store) => Feed::Redis(store.feed()),
+            #[cfg(feature = "nats")]
+            Self::Nats(store) => Feed::Nats(store.feed()),
         }
     }
 
@@ -82,6 +100,8 @@ impl Store {
             Self::Embedded(store) => Log::Embedded(store.log()),
             #[cfg(feature = "redis")]
             Self::Redis(store) => Log::Redis(store.log()),
+            #[cfg(feature = "nats")]
+            Self::Nats(store) => Log::Nats(store.log()),
         }
     }
 }

@@ -73,6 +73,11 @@ impl Activity {
         Some(state.since + patience)
     }
 
+    /// Whether no request is under way.
+    pub(super) const fn is_quiet(&self) -> bool {
+        self.state.get().in_flight == 0
+    }
+
     fn read(&self) {
         let state = self.state.get();
         if !self.multiplexed && state.in_flight == 0 && !state.head {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::rt::Executor;
@@ -146,8 +147,9 @@ impl Setting {
         let turns = Rc::clone(&activity);
         let service = service_fn(move |request: Request<Incoming>| {
             let turn = Turn::begin(&turns);
+            // Not an async block: it would hold the future twice, and hyper moves it for every request.
             let answer = handler.handle(request, peer);
-            async move { Ok::<_, Infallible>(answer.await.map(|body| turn.answer(body))) }
+            answer.map(|answer| Ok::<_, Infallible>(answer.map(|body| turn.answer(body))))
         });
         match version {
             Version::Http1 => {
@@ -174,6 +176,7 @@ impl Setting {
         let mut draining = false;
         let mut timer = Deadline::new();
         let mut last_word: Option<Instant> = None;
+        let mut quiet_since: Option<Instant> = None;
         poll_fn(|cx: &mut Context<'_>| {
             if !draining && begun.as_mut().poll(cx).is_ready() {
                 draining = true;
@@ -182,6 +185,12 @@ impl Setting {
             if connection.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(());
             }
+            // An idle HTTP/2 client need not answer the PING of a graceful GOAWAY; it holds nobody up.
+            if draining && !farewell.is_zero() && activity.is_quiet() {
+                let since = *quiet_since.get_or_insert_with(Instant::now);
+                return timer.poll_passed(cx, since + farewell);
+            }
+            quiet_since = None;
             if let Some(end) = last_word {
                 return timer.poll_passed(cx, end);
             }
@@ -206,9 +215,8 @@ impl Setting {
 
 impl<F: Future + 'static> Executor<F> for LocalExecutor {
     fn execute(&self, future: F) {
-        tokio::task::spawn_local(async move {
-            future.await;
-        });
+        // Not an async block: it would hold the stream's future twice.
+        tokio::task::spawn_local(future.map(drop));
     }
 }
 

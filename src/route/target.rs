@@ -30,7 +30,8 @@ pub fn judge(path: &str) -> Result<Cow<'_, str>, TargetError> {
     let encoded = scan(path.as_bytes())?;
     let path = if encoded { Cow::Owned(decode(path)?) } else { Cow::Borrowed(path) };
     for segment in path.split('/').skip(1) {
-        if segment == "." || segment == ".." {
+        // A server behind may trim: `/admin%20` would be `/admin` to it.
+        if segment == "." || segment == ".." || segment.trim() != segment {
             return Err(TargetError::Ambiguous);
         }
     }
@@ -139,6 +140,9 @@ mod tests {
             "/a%23b",
             "/a#b",
             "/%2561dmin",
+            "/a%20",
+            "/%20a",
+            "/a%c2%a0/b",
             "/%25%36%31dmin",
             "/%25%32%65%25%32%65/a",
             "/%256%31",

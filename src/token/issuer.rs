@@ -150,15 +150,21 @@ impl TrustedIssuer {
 
     /// Loads keys that are at hand: a secret, a file. Keys behind a URL stay unloaded.
     pub fn load_local(&self) -> Result<(), KeysError> {
-        let allowed = &self.config.algorithms;
-        let keys = match &self.config.keys {
-            KeysConfig::Secret(secret) => KeySet::from_secret(secret.expose(), allowed)?,
-            KeysConfig::JwksFile(path) => KeySet::parse_jwks(&read(path)?, allowed)?,
-            KeysConfig::PemFile(path) => KeySet::parse_pem(&read(path)?, allowed)?,
-            KeysConfig::JwksUrl(_) | KeysConfig::Discovery => return Ok(()),
-        };
-        self.set_keys(keys);
+        if let Some(keys) = self.read_local()? {
+            self.set_keys(keys);
+        }
         Ok(())
+    }
+
+    /// Reads keys that are at hand without putting them in place; `None` for keys behind a URL.
+    pub fn read_local(&self) -> Result<Option<KeySet>, KeysError> {
+        let allowed = &self.config.algorithms;
+        match &self.config.keys {
+            KeysConfig::Secret(secret) => KeySet::from_secret(secret.expose(), allowed).map(Some),
+            KeysConfig::JwksFile(path) => KeySet::parse_jwks(&read(path)?, allowed).map(Some),
+            KeysConfig::PemFile(path) => KeySet::parse_pem(&read(path)?, allowed).map(Some),
+            KeysConfig::JwksUrl(_) | KeysConfig::Discovery => Ok(None),
+        }
     }
 
     /// Its rules.

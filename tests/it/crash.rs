@@ -12,6 +12,7 @@ use portcullis::token::mint::SigningKey;
 use serde_json::{Map, Value, json};
 
 use crate::support::client::{ask, get};
+use crate::support::eventually::eventually;
 use crate::support::gateway::CREDENTIAL;
 use crate::support::issuer::now;
 use crate::support::program::Program;
@@ -60,9 +61,17 @@ fn revoke_until_killed(
     }
 }
 
-/// A moment that differs from round to round, and is the same in every run.
-fn moment(round: usize) -> Duration {
-    Duration::from_micros(1_000 + (round as u64 * 7_919) % 45_000)
+/// Waits for a moment that differs from round to round: some acknowledgements, however slow the
+/// machine, and a little into the next ones.
+fn wait_for_the_moment(round: usize, model: &Mutex<Model>, before: usize) {
+    let wanted = before + 1 + round * 7 % 13;
+    eventually("some acknowledgements", || {
+        (model.lock().expect("not poisoned").acknowledged.len() >= wanted).then_some(())
+    });
+    let (begun, more) = (Instant::now(), Duration::from_micros(round as u64 * 7_919 % 12_000));
+    while let Some(left) = more.checked_sub(begun.elapsed()) {
+        std::thread::park_timeout(left);
+    }
 }
 
 fn configuration(upstream: SocketAddr) -> String {
@@ -120,10 +129,7 @@ fn every_acknowledged_revocation_survives_a_hundred_kills_and_none_is_invented()
             for _ in 0..3 {
                 scope.spawn(|| revoke_until_killed(control, round, &next, &model));
             }
-            let begun = Instant::now();
-            while begun.elapsed() < moment(round) {
-                std::thread::park_timeout(moment(round) - begun.elapsed());
-            }
+            wait_for_the_moment(round, &model, before.len());
             program.kill();
         });
         program = Program::start(&config);

@@ -73,7 +73,7 @@ fn a_request_that_never_ends_holds_the_stop_up_no_longer_than_said() {
 }
 
 #[test]
-fn idle_and_half_open_connections_hold_nobody_up() {
+fn idle_and_silent_connections_hold_nobody_up() {
     let mut gateway = TestGateway::start(ORDERS);
     let good = gateway.issuer.good();
     let mut kept = Raw::connect(gateway.data);
@@ -81,8 +81,9 @@ fn idle_and_half_open_connections_hold_nobody_up() {
         format!("GET /orders/1 HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {good}\r\n\r\n");
     kept.send(&request).answer().expect("an answer").expect_forwarded();
     let mut silent = Raw::connect(gateway.data);
-    let mut begun_h2 = Raw::connect(gateway.data);
-    begun_h2.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0");
+    // An HTTP/2 client that says nothing after its preface, and answers no PING.
+    let mut mute = Raw::connect(gateway.data);
+    mute.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0");
     let begun = Instant::now();
     gateway.running.stop();
     assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());

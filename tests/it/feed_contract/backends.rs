@@ -1,8 +1,10 @@
 //! The stores that the contract is held against.
 
 use portcullis::feed::embedded::{EmbeddedFeed, EmbeddedLog, EmbeddedStore};
+use portcullis::feed::nats::{NatsFeed, NatsLog, NatsStore};
 
 use super::Backend;
+use crate::support::servers::nats::NatsServer;
 
 #[cfg(feature = "redis")]
 mod redis;
@@ -47,5 +49,46 @@ impl Backend for Embedded {
 
     fn log(&self) -> EmbeddedLog {
         self.store().log()
+    }
+}
+
+/// A server of its own.
+pub(super) struct Nats {
+    store: NatsStore,
+    server: NatsServer,
+}
+
+impl Nats {
+    async fn open(server: NatsServer) -> Self {
+        let store = NatsStore::open(&server.config()).await.expect("a store");
+        Self { store, server }
+    }
+}
+
+impl Backend for Nats {
+    type Feed = NatsFeed;
+    type Log = NatsLog;
+    /// The stream keeps the last record of every name for ever: nobody falls behind.
+    const LOG_KEPT: usize = usize::MAX;
+
+    async fn start() -> Self {
+        Self::open(NatsServer::start()).await
+    }
+
+    /// Kills the server: what was acknowledged is in its files.
+    async fn restart(self) -> Self {
+        let Self { store, mut server } = self;
+        drop(store);
+        server.kill();
+        server.start_again();
+        Self::open(server).await
+    }
+
+    fn feed(&self) -> NatsFeed {
+        self.store.feed()
+    }
+
+    fn log(&self) -> NatsLog {
+        self.store.log()
     }
 }

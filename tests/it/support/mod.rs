@@ -1,6 +1,7 @@
 //! What the suites share: the real gateway on free ports, an issuer, a recording upstream, a client.
 
 pub mod client;
+pub mod documents;
 pub mod eventually;
 pub mod forge;
 pub mod gateway;

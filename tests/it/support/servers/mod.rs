@@ -1,5 +1,7 @@
 //! Real brokers that the tests start, kill, pause and start again.
 
+#[cfg(feature = "nats")]
+pub mod nats;
 #[cfg(feature = "redis")]
 pub mod redis;
 

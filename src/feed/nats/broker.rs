@@ -1,0 +1,227 @@
+//! The calls that this adapter makes, each with its errors in our words.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use async_nats::Client;
+use async_nats::connection::State;
+use async_nats::jetstream::context::{PublishErrorKind, RequestErrorKind};
+use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::response::Response;
+use async_nats::jetstream::stream::{Info, LastRawMessageErrorKind, Stream};
+use async_nats::jetstream::{Context, ErrorCode, context::ContextBuilder};
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::revocation::{FeedError, NatsConfig};
+
+use super::connect::{Complaint, Connected};
+use super::said::{Message, SINCE, since};
+use super::subject;
+
+/// The stream, through one connection.
+#[derive(Debug)]
+pub(super) struct Broker {
+    pub(super) client: Client,
+    pub(super) context: Context,
+    pub(super) name: Arc<str>,
+    pub(super) replicas: usize,
+    /// Tells this process' sweeping from that of others.
+    pub(super) id: Uuid,
+    pub(super) warned: AtomicBool,
+    complaint: Complaint,
+}
+
+/// Why a message was not taken.
+#[derive(Debug)]
+pub(super) enum PublishRefusal {
+    /// Somebody was there first.
+    Overtaken,
+    /// There is no such stream (any more).
+    NoStream,
+    /// Everything else.
+    Failed(FeedError),
+}
+
+/// A call that must not hang, so that staleness is noticed.
+const CALL_LIMIT: Duration = Duration::from_secs(3);
+
+// === impl Broker ===
+
+impl Broker {
+    pub(super) fn new(connected: Connected, config: &NatsConfig) -> Self {
+        let Connected { client, complaint } = connected;
+        let context = ContextBuilder::new()
+            .timeout(CALL_LIMIT)
+            .backpressure_on_inflight(true)
+            .build(client.clone());
+        Self {
+            client,
+            context,
+            name: config.stream.as_str().into(),
+            replicas: usize::from(config.replicas).max(1),
+            id: Uuid::new_v4(),
+            warned: AtomicBool::new(false),
+            complaint,
+        }
+    }
+
+    /// Whether a server is there at this moment; asking one that is not would only wait.
+    pub(super) fn connected(&self) -> Result<(), FeedError> {
+        match self.client.connection_state() {
+            State::Connected => Ok(()),
+            _ => Err(FeedError::Unreachable("not connected to a NATS server".into())),
+        }
+    }
+
+    /// One call of the JetStream API; `None` when what it is about does not exist.
+    pub(super) async fn call<T: DeserializeOwned>(
+        &self,
+        call: &str,
+        body: Value,
+    ) -> Result<Option<T>, FeedError> {
+        self.call_named(call, &self.name, body).await
+    }
+
+    /// The same, about something else than the stream.
+    pub(super) async fn call_named<T: DeserializeOwned>(
+        &self,
+        call: &str,
+        name: &str,
+        body: Value,
+    ) -> Result<Option<T>, FeedError> {
+        self.connected()?;
+        let answer = self.context.request(format!("{call}.{name}"), &body).await;
+        match answer {
+            Ok(Response::Ok(answer)) => Ok(Some(answer)),
+            Ok(Response::Err { error }) if is_absence(error.error_code()) => Ok(None),
+            Ok(Response::Err { error }) => Err(FeedError::Refused(error.to_string())),
+            Err(error) if error.kind() == RequestErrorKind::NoResponders => {
+                Err(FeedError::Unreachable("JetStream does not answer".into()))
+            }
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    /// The stream's state; `None` when there is no such stream.
+    pub(super) async fn info(&self) -> Result<Option<Info>, FeedError> {
+        self.call("STREAM.INFO", json!({})).await
+    }
+
+    /// Deletes this one message; one that is gone already is fine.
+    pub(super) async fn delete(&self, sequence: u64) -> Result<(), FeedError> {
+        let body = json!({ "seq": sequence, "no_erase": true });
+        self.call::<Value>("STREAM.MSG.DELETE", body).await.map(drop)
+    }
+
+    /// The subject's last message.
+    pub(super) async fn last(&self, subject: &str) -> Result<Option<Message>, FeedError> {
+        self.connected()?;
+        match self.stream().await?.get_last_raw_message_by_subject(subject).await {
+            Ok(found) => Ok(Some(Message {
+                subject: found.subject.to_string(),
+                sequence: found.sequence,
+                time: found.time.unix_timestamp_nanos(),
+                since: since(Some(&found.headers)),
+                payload: found.payload,
+            })),
+            Err(error) => match error.kind() {
+                LastRawMessageErrorKind::NoMessageFound => Ok(None),
+                LastRawMessageErrorKind::JetStream(error) if is_absence(error.error_code()) => {
+                    Ok(None)
+                }
+                _ => Err(self.failed(error)),
+            },
+        }
+    }
+
+    /// Whether there is a message after the sequence on a subject that matches.
+    pub(super) async fn has_after(&self, filter: &str, sequence: u64) -> Result<bool, FeedError> {
+        let body = json!({ "seq": sequence.saturating_add(1), "next_by_subj": filter });
+        Ok(self.call::<Value>("STREAM.MSG.GET", body).await?.is_some())
+    }
+
+    /// Publishes where `expected` is still the subject's last sequence (zero: none), and answers with
+    /// the new one. A late publish, held back by a lost connection, can so undo nothing.
+    pub(super) async fn publish(
+        &self,
+        subject: String,
+        payload: Bytes,
+        since: u64,
+        expected: u64,
+    ) -> Result<u64, PublishRefusal> {
+        self.connected().map_err(PublishRefusal::Failed)?;
+        let mut message = PublishMessage::build()
+            .payload(payload)
+            .expected_stream(&self.name)
+            .expected_last_subject_sequence(expected);
+        if since > 0 {
+            message = message.header(SINCE, since.to_string());
+        }
+        let sent = self.context.send_publish(subject, message).await;
+        let acknowledged = match sent {
+            Ok(sent) => sent.await,
+            Err(error) => Err(error),
+        };
+        acknowledged.map(|ack| ack.sequence).map_err(|error| match error.kind() {
+            PublishErrorKind::WrongLastSequence => PublishRefusal::Overtaken,
+            PublishErrorKind::StreamNotFound => PublishRefusal::NoStream,
+            PublishErrorKind::Other | PublishErrorKind::MaxPayloadExceeded => {
+                PublishRefusal::Failed(FeedError::Refused(with_source(&error)))
+            }
+            _ => PublishRefusal::Failed(self.failed(error)),
+        })
+    }
+
+    /// A handle that asks nothing.
+    pub(super) async fn stream(&self) -> Result<Stream<()>, FeedError> {
+        let handle = self.context.get_stream_no_info(&*self.name).await;
+        handle.map_err(|error| FeedError::Refused(error.to_string()))
+    }
+
+    /// The error of a call; what its server complained of meanwhile says more.
+    pub(super) fn failed(&self, error: impl Error + Send + Sync + 'static) -> FeedError {
+        match self.complaint.take() {
+            Some(complaint) => FeedError::Refused(format!(
+                "{complaint} (docs/feeds/nats.md lists the rights that a node needs)"
+            )),
+            None => FeedError::Unreachable(Box::new(error)),
+        }
+    }
+
+    /// What this node has read no longer continues here.
+    pub(super) fn gap(sequence: u64) -> FeedError {
+        FeedError::Truncated(subject::cursor(sequence))
+    }
+}
+
+// === impl PublishRefusal ===
+
+impl PublishRefusal {
+    /// For those who expected none of the special cases.
+    pub(super) fn into_feed_error(self) -> FeedError {
+        match self {
+            Self::Overtaken => FeedError::Unreachable("others keep writing the same entry".into()),
+            Self::NoStream => FeedError::Unreachable("the stream is gone".into()),
+            Self::Failed(error) => error,
+        }
+    }
+}
+
+fn is_absence(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::STREAM_NOT_FOUND | ErrorCode::NO_MESSAGE_FOUND | ErrorCode::CONSUMER_NOT_FOUND
+    ) || code == ErrorCode::SEQUENCE_NOT_FOUND
+}
+
+fn with_source(error: &dyn Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}

@@ -1,0 +1,170 @@
+//! The writing side: merge with what is there, write if nobody wrote meanwhile, else merge again.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+
+use crate::clock::UnixTime;
+use crate::feed::listing;
+use crate::revocation::{
+    Cursor, FeedError, Filter, Name, Op, Page, Revocation, RevocationLog, wire,
+};
+
+use super::broker::{Broker, PublishRefusal};
+use super::memory;
+use super::said::{Entry, Said};
+use super::scan::Scan;
+use super::subject;
+use super::sweep;
+
+/// The way to write to the stream and to list it; cheap to clone.
+///
+/// JetStream has no transactions: a batch is checked whole before anything is written, but when the
+/// servers go away in its midst, some records may have been kept although the answer is an error.
+/// Never the other way round. Saying all of it again is harmless.
+#[derive(Clone, Debug)]
+pub struct NatsLog {
+    broker: Arc<Broker>,
+}
+
+/// Records of one batch that are on their way at once.
+const AT_ONCE: usize = 256;
+/// How often an entry is merged anew before we give up.
+const ATTEMPTS: usize = 64;
+
+// === impl NatsLog ===
+
+impl NatsLog {
+    pub(super) const fn new(broker: Arc<Broker>) -> Self {
+        Self { broker }
+    }
+
+    /// Writes them at the same time: no two may have the same name.
+    async fn put_together(&self, records: &[Revocation]) -> Result<u64, FeedError> {
+        let answers = join_all(records.iter().map(|record| put(&self.broker, record))).await;
+        let mut last = 0;
+        for sequence in answers {
+            last = last.max(sequence?);
+        }
+        Ok(last)
+    }
+}
+
+impl RevocationLog for NatsLog {
+    async fn append(&self, records: Vec<Revocation>) -> Result<Cursor, FeedError> {
+        for record in &records {
+            wire::check(record).map_err(|error| FeedError::Refused(error.to_string()))?;
+        }
+        let canonical = |record: Revocation| {
+            let name = record.name.canonical();
+            Revocation { name, ..record }
+        };
+        let records: Vec<_> = records.into_iter().map(canonical).collect();
+        let mut last = 0;
+        for together in parts(&records) {
+            last = last.max(self.put_together(together).await?);
+        }
+        if records.is_empty() {
+            last = memory::recall(&self.broker).await?.last;
+        }
+        Ok(subject::cursor(last))
+    }
+
+    async fn list(
+        &self,
+        filter: Filter,
+        after: Option<Name>,
+        limit: usize,
+    ) -> Result<Page, FeedError> {
+        let limit = limit.max(1);
+        let filter = listing::canonical(&filter);
+        let only = match &filter {
+            Filter { issuer: Some(issuer), claim: Some(claim), value: Some(value) } => {
+                let (issuer, claim) = (Arc::clone(issuer), Arc::clone(claim));
+                Some(Name { issuer, claim, value: Arc::clone(value) })
+            }
+            _ => None,
+        };
+        memory::recall(&self.broker).await?;
+        let mut scan = Scan::begin(&self.broker, only.as_ref()).await?;
+        let mut first = BTreeMap::new();
+        while let Some(folded) = scan.next().await? {
+            let name = &folded.name;
+            if !listing::matches(&filter, name) || after.as_ref().is_some_and(|after| name <= after)
+            {
+                continue;
+            }
+            match folded.live() {
+                Some(live) => drop(first.insert(live.name.clone(), live)),
+                None => drop(first.remove(name)),
+            }
+            // One more than asked for tells whether there is another page.
+            if first.len() > limit + 1 {
+                first.pop_last();
+            }
+        }
+        let more = first.len() > limit;
+        let items: Vec<_> = first.into_values().take(limit).collect();
+        let next = items.last().filter(|_| more).map(|entry: &Revocation| entry.name.clone());
+        Ok(Page { items, next })
+    }
+
+    async fn compact(&self, now: UnixTime) -> Result<usize, FeedError> {
+        sweep::sweep(&self.broker, now).await
+    }
+}
+
+/// In order, as many at once as have different names.
+fn parts(records: &[Revocation]) -> Vec<&[Revocation]> {
+    let mut parts = Vec::new();
+    let mut names = HashSet::new();
+    let mut begin = 0;
+    for (at, record) in records.iter().enumerate() {
+        if names.len() >= AT_ONCE || !names.insert(&record.name) {
+            parts.push(&records[begin..at]);
+            names.clear();
+            names.insert(&record.name);
+            begin = at;
+        }
+    }
+    if begin < records.len() {
+        parts.push(&records[begin..]);
+    }
+    parts
+}
+
+/// Writes one record over what the nodes said before; answers with its sequence.
+pub(super) async fn put(broker: &Broker, record: &Revocation) -> Result<u64, FeedError> {
+    let subject = subject::entry(&broker.name, &record.name);
+    // A new name is the common case: then this is one round trip.
+    let mut expected = 0;
+    let mut said = None;
+    for _ in 0..ATTEMPTS {
+        let (merged, since) = after(said.as_ref(), record);
+        let payload = Bytes::from(wire::encode(&merged));
+        match broker.publish(subject.clone(), payload, since, expected).await {
+            Ok(sequence) => return Ok(sequence),
+            Err(PublishRefusal::Overtaken) => {}
+            Err(PublishRefusal::NoStream) => drop(memory::recall(broker).await?),
+            Err(refusal) => return Err(refusal.into_feed_error()),
+        }
+        let last = broker.last(&subject).await?;
+        expected = last.as_ref().map_or(0, |message| message.sequence);
+        said = last.and_then(|message| match message.said(&broker.name) {
+            Said::Entry(entry) => Some(entry),
+            _ => None,
+        });
+    }
+    Err(PublishRefusal::Overtaken.into_feed_error())
+}
+
+/// What an entry becomes by a record, and where its name was last reinstated.
+pub(super) fn after(said: Option<&Entry>, record: &Revocation) -> (Revocation, u64) {
+    let Some(said) = said else { return (record.clone(), 0) };
+    match (said.record.op, record.op) {
+        (Op::Revoke, Op::Revoke) => (said.record.followed_by(record.clone()), said.since),
+        _ => (record.clone(), said.since),
+    }
+}

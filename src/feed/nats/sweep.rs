@@ -1,0 +1,151 @@
+//! Keeps the stream from growing for ever: what has expired goes, what applications said is folded
+//! into the nodes' entries, and tombstones go in two steps (announced, then gone).
+//!
+//! Every deletion names one sequence, so that a newer message can't be hit.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+
+use crate::clock::{Clock, SystemClock, UnixTime};
+use crate::revocation::{FeedError, Op, wire};
+
+use super::broker::{Broker, PublishRefusal};
+use super::memory::{self, read_sweep};
+use super::said::Sweep;
+use super::scan::{Folded, Scan};
+use super::subject;
+
+/// What a pass found to do.
+#[derive(Debug, Default)]
+struct Found {
+    /// Sequences of which nothing is left.
+    dead: Vec<u64>,
+    /// How many entries that is.
+    entries: usize,
+    /// Names for which applications spoke.
+    folds: Vec<Folded>,
+    /// Dead tombstones.
+    tombstones: Vec<u64>,
+}
+
+/// Another process that swept within this time has done our work.
+const TURN: Duration = Duration::from_secs(300);
+const AT_ONCE: usize = 64;
+/// Applications' names that are held at once; the rest waits for the next turn.
+const FOLDS: usize = 100_000;
+
+/// Sweeps, unless another node did a moment ago; how many entries went.
+pub(super) async fn sweep(broker: &Broker, now: UnixTime) -> Result<usize, FeedError> {
+    memory::recall(broker).await?;
+    let Some((turn, at)) = take_turn(broker).await? else { return Ok(0) };
+    let mut found = find(broker, now).await?;
+    let mut gone = found.entries;
+    for folded in std::mem::take(&mut found.folds) {
+        gone += usize::from(fold(broker, &folded, now).await?);
+    }
+    delete(broker, &found.dead).await?;
+    let (old, new): (Vec<u64>, Vec<u64>) =
+        found.tombstones.iter().partition(|tombstone| **tombstone <= turn.announced);
+    let latest = |all: &[u64]| all.iter().copied().max().unwrap_or_default();
+    let announced = latest(&new).max(turn.announced);
+    let next = Sweep { announced, gone: latest(&old).max(turn.gone), ..turn };
+    // Said before it is done: who reads behind must know.
+    if next != turn && write(broker, next, at).await?.is_some() {
+        delete(broker, &old).await?;
+    }
+    Ok(gone)
+}
+
+/// Says that this process sweeps; `None` when it is another's turn.
+async fn take_turn(broker: &Broker) -> Result<Option<(Sweep, u64)>, FeedError> {
+    let last = broker.last(&subject::sweep(&broker.name)).await?;
+    let age = last.as_ref().map(|message| {
+        let at =
+            UnixTime::from_secs(u64::try_from(message.time / 1_000_000_000).unwrap_or_default());
+        SystemClock.now().since(at)
+    });
+    let (sweep, at) = read_sweep(broker).await?.unwrap_or_default();
+    let others = !sweep.by.is_nil() && sweep.by != broker.id;
+    if others && age.is_some_and(|age| age < TURN) {
+        return Ok(None);
+    }
+    if sweep.by == broker.id {
+        return Ok(Some((sweep, at)));
+    }
+    let ours = Sweep { by: broker.id, ..sweep };
+    Ok(write(broker, ours, at).await?.map(|at| (ours, at)))
+}
+
+/// Writes the state of sweeping over the one at `expected`; `None` when another was there first.
+async fn write(broker: &Broker, sweep: Sweep, expected: u64) -> Result<Option<u64>, FeedError> {
+    let payload = serde_json::to_vec(&sweep).expect("numbers and a UUID have a JSON form");
+    let written = broker.publish(subject::sweep(&broker.name), payload.into(), 0, expected).await;
+    match written {
+        Ok(sequence) => Ok(Some(sequence)),
+        Err(PublishRefusal::Overtaken) => Ok(None),
+        Err(refusal) => Err(refusal.into_feed_error()),
+    }
+}
+
+async fn find(broker: &Broker, now: UnixTime) -> Result<Found, FeedError> {
+    let mut scan = Scan::begin(broker, None).await?;
+    let mut found = Found::default();
+    while let Some(folded) = scan.next().await? {
+        if !folded.apps.is_empty() {
+            if found.folds.len() < FOLDS {
+                found.folds.push(folded);
+            }
+            continue;
+        }
+        let Some((entry, _)) = &folded.entry else { continue };
+        if entry.record.expires_at >= now {
+            continue;
+        }
+        if entry.record.op == Op::Reinstate {
+            found.tombstones.push(entry.sequence);
+        } else {
+            found.dead.push(entry.sequence);
+            found.entries += 1;
+        }
+    }
+    Ok(found)
+}
+
+/// Makes one entry of everything that was said about a name; whether it was dead and is gone.
+async fn fold(broker: &Broker, folded: &Folded, now: UnixTime) -> Result<bool, FeedError> {
+    let mut gone: Vec<_> = folded.apps.iter().map(|app| app.sequence).collect();
+    let entry = folded.entry.as_ref().map(|(entry, _)| entry);
+    let at = entry.map_or(0, |entry| entry.sequence);
+    let dead = match folded.live() {
+        // Void by a reinstatement, which stays.
+        None => false,
+        Some(live) if live.expires_at < now => {
+            // A tombstone goes its own way.
+            let revoked = entry.filter(|entry| entry.record.op == Op::Revoke);
+            gone.extend(revoked.map(|entry| entry.sequence));
+            true
+        }
+        Some(live) => {
+            let payload = Bytes::from(wire::encode(&live));
+            let subject = subject::entry(&broker.name, &folded.name);
+            match broker.publish(subject, payload, folded.since(), at).await {
+                Ok(_) => false,
+                // Somebody wrote: next time.
+                Err(PublishRefusal::Overtaken) => return Ok(false),
+                Err(refusal) => return Err(refusal.into_feed_error()),
+            }
+        }
+    };
+    delete(broker, &gone).await?;
+    Ok(dead)
+}
+
+async fn delete(broker: &Broker, sequences: &[u64]) -> Result<(), FeedError> {
+    for together in sequences.chunks(AT_ONCE) {
+        let answers = join_all(together.iter().map(|sequence| broker.delete(*sequence))).await;
+        answers.into_iter().collect::<Result<(), _>>()?;
+    }
+    Ok(())
+}

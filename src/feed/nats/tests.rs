@@ -1,0 +1,3 @@
+//! The parts that need no server.
+
+use super::*;
