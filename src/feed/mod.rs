@@ -3,10 +3,10 @@
 pub mod compaction;
 pub mod embedded;
 mod listing;
-#[cfg(feature = "redis")]
-pub mod redis;
 #[cfg(feature = "nats")]
 pub mod nats;
+#[cfg(feature = "redis")]
+pub mod redis;
 mod store;
 
 pub use store::{Feed, Log, Store};

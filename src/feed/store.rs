@@ -7,10 +7,10 @@ use crate::revocation::{
 };
 
 use super::embedded::{EmbeddedFeed, EmbeddedLog, EmbeddedStore};
-#[cfg(feature = "redis")]
-use super::redis::{RedisFeed, RedisLog, RedisStore};
 #[cfg(feature = "nats")]
 use super::nats::{NatsFeed, NatsLog, NatsStore};
+#[cfg(feature = "redis")]
+use super::redis::{RedisFeed, RedisLog, RedisStore};
 
 /// An open store. A store on a network is opened without waiting for it: who reads or writes connects.
 #[derive(Debug)]

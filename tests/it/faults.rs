@@ -14,6 +14,8 @@ use crate::support::gateway::{CREDENTIAL, ORDERS, Running, configuration};
 use crate::support::issuer::TestIssuer;
 use crate::support::upstream::TestUpstream;
 
+#[cfg(feature = "nats")]
+mod nats;
 #[cfg(feature = "redis")]
 mod redis;
 

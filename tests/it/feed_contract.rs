@@ -15,10 +15,10 @@ use crate::support::records::{
 mod backends;
 
 use backends::Embedded;
-#[cfg(feature = "redis")]
-use backends::Redis;
 #[cfg(feature = "nats")]
 use backends::Nats;
+#[cfg(feature = "redis")]
+use backends::Redis;
 
 /// A store that the suite can make, reach as several nodes, and stop and start.
 trait Backend: Sized {

@@ -12,7 +12,7 @@ mod crash; // kill -9 under a stream of revocations
 mod credentials; // where and how a credential may stand
 mod demo; // the README's first command
 mod drain; // stopping while requests are in flight
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "nats", feature = "redis"))]
 mod faults; // three nodes, and a broker that things happen to
 mod feed_contract; // what every store must do
 #[cfg(feature = "redis")]
@@ -25,17 +25,17 @@ mod issuers; // several issuers and their keys
 mod keys; // key sets behind a URL
 mod limits; // bounds that hold
 mod methods; // methods and preflights
-mod observed; // the log and the metrics
-mod openid; // a real OpenID provider as the issuer
-mod paths; // paths that can be read in two ways
-mod refused_bodies; // bodies of refused requests
-mod reload; // another configuration while requests run
 #[cfg(feature = "nats")]
 mod nats_access; // credentials, rights and TLS of a JetStream store
 #[cfg(feature = "nats")]
 mod nats_apps; // applications publish to a JetStream stream by themselves
 #[cfg(feature = "nats")]
 mod nats_gaps; // a JetStream stream that is purged, deleted, restored, killed
+mod observed; // the log and the metrics
+mod openid; // a real OpenID provider as the issuer
+mod paths; // paths that can be read in two ways
+mod refused_bodies; // bodies of refused requests
+mod reload; // another configuration while requests run
 mod revocation_flow; // from the log through the follower into the set
 mod signals; // the program and what it is told by signals
 mod store_file; // the embedded store's file: cut, flipped, foreign, locked
