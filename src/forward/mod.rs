@@ -14,6 +14,7 @@ use crate::peer::Peer;
 use crate::request::{HeadLimits, IdentityNames};
 use crate::token::TokenSource;
 
+mod credential;
 mod download;
 mod ear;
 mod error;

@@ -131,7 +131,9 @@ impl Entry {
         let context = reject::Context {
             realm: route.map_or("portcullis", |route| &*route.name),
             scopes: route.map_or(&[], |route| route.access.scopes()),
+            fresh: route.and_then(|route| route.access.rule()?.fresh),
             profile: route.map_or(ErrorProfile::Rfc6750, |route| route.errors),
+            said: refused.said.as_ref(),
             request_id: self.request_id.as_str(),
         };
         let response = refused.rejection.into_response(context).map(ResponseBody::from);

@@ -36,6 +36,8 @@ pub struct IssuerConfig {
     pub max_lifetime: MaxLifetime,
     /// Claims that must be there, beyond the issuer and audience rules.
     pub require: Vec<Box<str>>,
+    /// Whether `exp`, `nbf` and `iat` may be text that holds a whole number.
+    pub text_dates: bool,
     /// Accepted `typ` header values.
     pub typ: TypeHeaders,
     /// How the token's kind is told.
@@ -95,6 +97,8 @@ pub struct TokenTypeRule {
     pub refresh: Vec<Box<str>>,
     /// What a token without the word is; `None` refuses it.
     pub missing: Option<TokenType>,
+    /// What a token with another word, or with something else than text, is; `None` refuses it.
+    pub other: Option<TokenType>,
 }
 
 /// Where the word that tells a token's kind is.

@@ -64,7 +64,8 @@ fn check_required(config: &IssuerConfig, claims: &Claims) -> Result<(), TokenErr
     if config.require.iter().all(|name| has(name)) { Ok(()) } else { Err(TokenError::MissingClaim) }
 }
 
-/// The kind by the issuer's words; a word that is in neither list is another kind (RFC 8725 §3.12).
+/// The kind by the issuer's words; a word that is in neither list is another kind (RFC 8725 §3.12)
+/// unless the issuer is said to mean one of ours by it.
 fn kind_of(
     rule: &TokenTypeRule,
     header: &Header<'_>,
@@ -78,7 +79,7 @@ fn kind_of(
         Word::Absent => rule.missing,
         Word::Text(word) if rule.access.iter().any(|it| **it == *word) => Some(TokenType::Access),
         Word::Text(word) if rule.refresh.iter().any(|it| **it == *word) => Some(TokenType::Refresh),
-        Word::Text(_) | Word::Other => None,
+        Word::Text(_) | Word::Other => rule.other,
     }
     .ok_or(TokenError::UnknownType)
 }

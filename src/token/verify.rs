@@ -124,8 +124,11 @@ impl Verifier {
         jws: &Jws<'_>,
         header: &Header<'_>,
     ) -> Result<(Claims, &TrustedIssuer, Option<Arc<str>>), TokenError> {
-        let claims = Claims::parse(&jws.payload()?)?;
+        let claims = Claims::parse_with_text_dates(&jws.payload()?)?;
         let issuer = self.issuer_of(&claims, header)?;
+        if claims.has_text_dates() && !issuer.config().text_dates {
+            return Err(TokenError::Malformed);
+        }
         let key_id = with_key(issuer, header, |key| {
             key.verify(jws)?;
             Ok(key.id().cloned())
@@ -241,7 +244,7 @@ impl Verified {
 }
 
 /// Finds the header's key; a `kid` that is not known makes the issuer look for newer keys.
-fn with_key<T>(
+pub(super) fn with_key<T>(
     issuer: &TrustedIssuer,
     header: &Header<'_>,
     then: impl FnOnce(&VerifyingKey) -> Result<T, TokenError>,

@@ -12,6 +12,7 @@ mod crash; // kill -9 under a stream of revocations
 mod credentials; // where and how a credential may stand
 mod demo; // the README's first command
 mod drain; // stopping while requests are in flight
+mod examples; // the applications of examples/flask behind their gateways
 #[cfg(any(feature = "nats", feature = "redis"))]
 mod faults; // three nodes, and a broker that things happen to
 mod feed_contract; // what every store must do
@@ -33,7 +34,9 @@ mod nats_apps; // applications publish to a JetStream stream by themselves
 mod nats_gaps; // a JetStream stream that is purged, deleted, restored, killed
 mod observed; // the log and the metrics
 mod openid; // a real OpenID provider as the issuer
+mod parity; // flask-jwt-extended and the gateway asked the same
 mod paths; // paths that can be read in two ways
+mod places; // cookies, queries, CSRF, fresh tokens, preflights
 mod refused_bodies; // bodies of refused requests
 mod reload; // another configuration while requests run
 mod revocation_flow; // from the log through the follower into the set

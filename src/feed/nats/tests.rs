@@ -1,3 +1,1 @@
 //! The parts that need no server.
-
-use super::*;

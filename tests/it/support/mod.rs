@@ -10,6 +10,7 @@ pub mod held;
 pub mod issuer;
 pub mod jwks;
 pub mod program;
+pub mod python;
 pub mod raw;
 pub mod records;
 pub mod servers;
