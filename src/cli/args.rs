@@ -8,6 +8,7 @@ use jsonwebtoken::Algorithm;
 
 use crate::clock::{Clock, SystemClock, UnixTime};
 use crate::control::parse_duration;
+use crate::demo::BrokerKind;
 
 /// The gate in front of your APIs that can take a token back.
 #[derive(Debug, Parser)]
@@ -28,6 +29,12 @@ pub(super) enum Command {
         /// Play the story once and exit
         #[arg(long)]
         once: bool,
+    },
+    /// Show three gateways on one broker, which is started, killed and started again
+    ClusterDemo {
+        /// The broker; it must be installed
+        #[arg(long, value_enum, default_value = "redis")]
+        feed: BrokerKind,
     },
     /// Take back a token, a session, a subject, a client, an issuer or a key
     Revoke(RevokeArgs),

@@ -49,6 +49,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
             wrote(writeln!(output::out(), "{word}"))
         }
         Command::Demo { once } => serve::demo(once),
+        Command::ClusterDemo { feed } => serve::cluster_demo(feed),
         Command::Revoke(args) => wait(control::revoke(args)),
         Command::Reinstate(args) => wait(control::reinstate(args)),
         Command::List(args) => wait(control::list(args)),

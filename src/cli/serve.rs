@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::app::{App, AppError, BoundApp, House};
 use crate::config::Config;
-use crate::demo;
+use crate::demo::{self, BrokerKind};
 use crate::shutdown::Shutdown;
 
 use super::Failure;
@@ -41,6 +41,12 @@ pub(super) fn check(path: &Path) -> Result<String, Failure> {
 pub(super) fn demo(once: bool) -> Result<(), Failure> {
     show_diagnostics("warn");
     demo::run(once, &mut output::out()).map_err(Failure::Failed)
+}
+
+pub(super) fn cluster_demo(feed: BrokerKind) -> Result<(), Failure> {
+    // The broker's death is part of the story; the gateways' warnings of it are not.
+    show_diagnostics("off");
+    demo::cluster::run(feed, &mut output::out()).map_err(Failure::Failed)
 }
 
 fn read(path: &Path) -> Result<Config, Failure> {

@@ -1,7 +1,9 @@
 //! The whole product on one machine: a sample issuer and upstream, the real gateway in front of them
 //! with its durable store, and curl lines to try. `--once` plays the story by itself and ends.
 
+mod broker;
 mod call;
+pub mod cluster;
 mod services;
 mod story;
 
@@ -20,6 +22,8 @@ use crate::app::{App, BoundApp};
 use crate::config::Config;
 use crate::shutdown::Shutdown;
 use crate::token::mint::SigningKey;
+
+pub use broker::BrokerKind;
 
 use services::Issuer;
 
@@ -91,7 +95,8 @@ async fn set(folder: &Path, once: bool) -> anyhow::Result<(Stage, BoundApp)> {
     tokio::spawn(services::serve_issuer(keys, Arc::clone(&issuer)));
     let credential = format!("demo-{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
     write_private(&folder.join("control.token"), &credential)?;
-    let text = |gateway, control| configuration(gateway, control, upstream_at, issuer_at);
+    let store = "embedded = { path = \"revocations.redb\" }";
+    let text = |gateway, control| configuration(gateway, control, upstream_at, issuer_at, store);
     let origin = folder.join("gateway.toml");
     let bind = |gateway: u16, control: u16| -> anyhow::Result<BoundApp> {
         let text = text(gateway, control);
@@ -104,7 +109,13 @@ async fn set(folder: &Path, once: bool) -> anyhow::Result<(Stage, BoundApp)> {
     Ok((Stage { folder: folder.to_owned(), gateway, control, issuer, credential }, app))
 }
 
-fn configuration(gateway: u16, control: u16, upstream: SocketAddr, issuer: SocketAddr) -> String {
+fn configuration(
+    gateway: u16,
+    control: u16,
+    upstream: SocketAddr,
+    issuer: SocketAddr,
+    store: &str,
+) -> String {
     format!(
         r#"# Written by `portcullis demo`.
 [listener]
@@ -125,7 +136,7 @@ algorithms = ["RS256"]
 keys = {{ jwks_url = "http://{issuer}/.well-known/jwks.json" }}
 
 [revocation]
-embedded = {{ path = "revocations.redb" }}
+{store}
 
 [upstreams.orders]
 endpoints = ["http://{upstream}"]
@@ -149,6 +160,7 @@ forward = {{ claims = {{ sub = "X-Auth-Subject" }} }}
 "#,
         gateway = gateway,
         control = control,
+        store = store,
     )
 }
 

@@ -44,3 +44,21 @@ fn its_curl_lines_pass_then_revoke_then_are_refused() {
     assert_eq!(statuses, ["HTTP/1.1 200 OK", "HTTP/1.1 201 Created", "HTTP/1.1 401 Unauthorized"]);
     assert!(!Path::new(&folder).exists(), "{folder} is left behind");
 }
+
+fn cluster_demo(feed: &str) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    let output = command.args(["cluster-demo", "--feed", feed]).output().expect("the program runs");
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{told}\n{}", String::from_utf8_lossy(&output.stderr));
+    told
+}
+
+#[test]
+fn the_cluster_s_story_plays_to_its_end_on_each_broker() {
+    for feed in ["redis", "nats"] {
+        let told = cluster_demo(feed);
+        for line in ["refused at gateway 3", "kill -9", "nobody guesses (503)", "is back"] {
+            assert!(told.contains(line), "{feed}: {line}: {told}");
+        }
+    }
+}

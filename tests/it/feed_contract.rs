@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use portcullis::clock::UnixTime;
 use portcullis::revocation::{
-    Cursor, FeedError, FeedEvent, Filter, Name, Revocation, RevocationFeed, RevocationLog,
+    Cursor, FeedError, FeedEvent, Filter, Revocation, RevocationFeed, RevocationLog,
 };
 
 use crate::support::records::{
@@ -13,6 +13,7 @@ use crate::support::records::{
 };
 
 mod backends;
+mod listing;
 
 use backends::Embedded;
 #[cfg(feature = "nats")]
@@ -21,6 +22,7 @@ use backends::Nats;
 use backends::Postgres;
 #[cfg(feature = "redis")]
 use backends::Redis;
+use listing::a_listing_comes_in_pages_and_by_filter;
 
 /// A store that the suite can make, reach as several nodes, and stop and start.
 trait Backend: Sized {
@@ -295,52 +297,6 @@ async fn after_what_it_had_fetched(feed: &mut impl RevocationFeed, most: usize) 
         }
     }
     panic!("the log no longer reaches back, and nobody says so");
-}
-
-async fn a_listing_comes_in_pages_and_by_filter<B: Backend>() {
-    let backend = B::start().await;
-    let log = backend.log();
-    let mut records: Vec<_> = (0..25).map(|i| revoke(&format!("{i:02}"), 100)).collect();
-    records.extend((0..5).map(|i| cut_off(&format!("{i:02}"), 1, 100)));
-    let mut foreign = revoke("07", 100);
-    foreign.name.issuer = "another".into();
-    records.push(foreign);
-    append_each(&log, &records).await;
-    let list = async |filter: &Filter, limit| {
-        let (mut names, mut after) = (Vec::<Name>::new(), None);
-        loop {
-            let page = log.list(filter.clone(), after, limit).await.expect("a page");
-            assert!(page.items.len() <= limit);
-            names.extend(page.items.into_iter().map(|item| item.name));
-            after = page.next;
-            if after.is_none() {
-                assert!(names.is_sorted());
-                return names.len();
-            }
-        }
-    };
-    let filter = |issuer: &str, claim: &str, value: &str| {
-        let part = |text: &str| Some(text).filter(|text| !text.is_empty()).map(Into::into);
-        Filter { issuer: part(issuer), claim: part(claim), value: part(value) }
-    };
-    let table = [
-        (("", "", ""), 31),
-        (("i", "", ""), 30),
-        (("i", "sub", ""), 5),
-        (("i", "jti", "07"), 1),
-        (("", "jti", ""), 26),
-        (("", "jti", "07"), 2),
-        (("", "", "03"), 2),
-        (("another", "", ""), 1),
-        (("nobody", "", ""), 0),
-        (("i", "jti", "99"), 0),
-    ];
-    for ((issuer, claim, value), want) in table {
-        for limit in [1, 7, 31, 100] {
-            let found = list(&filter(issuer, claim, value), limit).await;
-            assert_eq!(found, want, "{issuer} {claim} {value}, {limit} a page");
-        }
-    }
 }
 
 async fn a_batch_is_kept_whole_or_not_at_all<B: Backend>() {

@@ -3,6 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use portcullis::clock::UnixTime;
 use portcullis::feed::redis::{RedisFeed, RedisStore};
 use portcullis::revocation::{
     Cursor, Epoch, FeedError, FeedEvent, Filter, RedisConfig, RevocationFeed, RevocationLog,
@@ -10,6 +11,7 @@ use portcullis::revocation::{
 };
 use portcullis::secret::Secret;
 
+use crate::support::documents::code_blocks;
 use crate::support::records::{append_each, load, next_record, revoke};
 use crate::support::servers::redis::{Keeps, RedisServer};
 
@@ -230,11 +232,12 @@ async fn an_application_publishes_with_its_own_client() {
     let python = std::env::var("PORTCULLIS_TEST_PYTHON");
     let python = python.expect("PORTCULLIS_TEST_PYTHON names a Python: run ./scripts/test");
     let (server, store, mut feed, _) = scene(Keeps::All).await;
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/python/publish_redis.py");
+    let program = &code_blocks("docs/feeds/redis.md", "python")[0];
     let publish = |value: &str, op: &str| {
         let url = format!("unix://{}", server.socket().display());
         let mut command = Command::new(&python);
-        let output = command.args([script, &url, "i", "jti", value, op]).output().expect("Python");
+        let output =
+            command.args(["-c", program, &url, "i", "jti", value, op]).output().expect("Python");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     };
     publish("from Python", "revoke");
@@ -275,6 +278,29 @@ async fn a_missing_right_is_named() {
     }
     let store = RedisStore::open(&config(None, Some("another"))).await.expect("a store");
     assert!(load(&mut store.feed()).await.0.is_empty());
+}
+
+#[tokio::test]
+async fn the_rights_of_the_document_are_enough() {
+    let server = RedisServer::start(Keeps::All);
+    for line in code_blocks("docs/feeds/redis.md", "text")[0].lines() {
+        let arguments: Vec<_> = line.split(' ').collect();
+        assert_eq!(server.cli(&arguments).trim(), "OK", "{line}");
+    }
+    let password = Some(Secret::new(b"node-password".to_vec()));
+    let username = Some("portcullis".to_owned());
+    let config = RedisConfig { username, password, ..server.config() };
+    let store = RedisStore::open(&config).await.expect("a store");
+    let mut feed = store.feed();
+    assert!(load(&mut feed).await.0.is_empty());
+    append_each(&store.log(), &[revoke("a", 5), revoke("b", 1 << 40)]).await;
+    assert_eq!(&*next_record(&mut feed).await.0.name.value, "a");
+    assert_eq!(store.log().compact(UnixTime::from_secs(6)).await.expect("compacted"), 1);
+    let shop = ["--user", "shop", "--pass", "shop-password"];
+    let added = server.cli(&[&shop[..], &["xadd", STREAM, "*", "r", "{}"]].concat());
+    assert!(added.contains('-'), "{added}");
+    let flushed = server.cli(&[&shop[..], &["flushall"]].concat());
+    assert!(flushed.contains("NOPERM"), "{flushed}");
 }
 
 #[tokio::test]

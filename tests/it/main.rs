@@ -13,7 +13,7 @@ mod credentials; // where and how a credential may stand
 mod demo; // the README's first command
 mod drain; // stopping while requests are in flight
 mod examples; // the applications of examples/flask behind their gateways
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "nats", feature = "redis"))]
 mod faults; // three nodes, and a broker that things happen to
 mod feed_contract; // what every store must do
 #[cfg(feature = "redis")]
