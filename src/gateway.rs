@@ -172,7 +172,11 @@ impl Gateway {
                 shadowed: Some(rejection),
             }),
             Err(rejection) => {
-                let said = said(snapshot, &route, head, token.as_deref(), &rejection, now);
+                let claims = token.as_ref().map(|named| named.verified().claims());
+                let verifier = &snapshot.verifier;
+                let said = flask_rule(&route).and_then(|rule| {
+                    Said::of(&rejection, &Asked { head, rule, verifier, claims, now })
+                });
                 Err(Refused { route: Some(route), token, rejection, said })
             }
         }
@@ -213,7 +217,10 @@ impl Gateway {
         };
         match self.verify(snapshot, found.token, now) {
             Ok(named) => {
-                let permit = self.authorize(route, rule, found, &named, now);
+                let permit = match found.matches(named.verified().claims()) {
+                    Ok(()) => self.authorize(route, rule, &named, now),
+                    Err(error) => Err(error.into()),
+                };
                 (Some(named), permit)
             }
             Err(error) => (None, Err(error.into())),
@@ -224,11 +231,9 @@ impl Gateway {
         &self,
         route: &Route,
         rule: &AccessRule,
-        found: Found<'_>,
         named: &Arc<Named>,
         now: UnixTime,
     ) -> Result<Permit, Rejection> {
-        found.matches(named.verified().claims())?;
         rule.suits(named.verified(), now)?;
         let check = rule.check_revocation;
         let principal = self.revocations.admit(named, check, route.when_stale, now)?;
@@ -271,19 +276,9 @@ impl Refused {
     }
 }
 
-/// Looked into only where the route answers so: what the library would have said.
-fn said(
-    snapshot: &Snapshot,
-    route: &Route,
-    head: &Parts,
-    token: Option<&Named>,
-    rejection: &Rejection,
-    now: UnixTime,
-) -> Option<Said> {
-    let rule = route.access.rule().filter(|_| route.errors == ErrorProfile::Flask)?;
-    let claims = token.map(|named| named.verified().claims());
-    let asked = Asked { head, rule, verifier: &snapshot.verifier, claims, now };
-    Said::of(rejection, &asked)
+/// The rule of a route that answers in flask-jwt-extended's words; nobody else asks for them.
+fn flask_rule(route: &Route) -> Option<&AccessRule> {
+    route.access.rule().filter(|_| route.errors == ErrorProfile::Flask)
 }
 
 /// Tokens the cache keeps at the most.

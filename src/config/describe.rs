@@ -236,7 +236,7 @@ fn access_rule(rule: &AccessRule) -> Map<String, Value> {
 
 fn token_source(source: &TokenSource) -> Value {
     match source {
-        TokenSource::Header { name, scheme } => {
+        TokenSource::Header { name, scheme, .. } => {
             json!({ "header": name.as_str(), "scheme": scheme })
         }
         TokenSource::Cookie { name, csrf: None } => json!({ "cookie": name, "csrf": false }),

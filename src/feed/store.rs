@@ -9,6 +9,8 @@ use crate::revocation::{
 use super::embedded::{EmbeddedFeed, EmbeddedLog, EmbeddedStore};
 #[cfg(feature = "nats")]
 use super::nats::{NatsFeed, NatsLog, NatsStore};
+#[cfg(feature = "postgres")]
+use super::postgres::{PostgresFeed, PostgresLog, PostgresStore};
 #[cfg(feature = "redis")]
 use super::redis::{RedisFeed, RedisLog, RedisStore};
 
@@ -20,6 +22,9 @@ pub enum Store {
     /// A Redis Stream.
     #[cfg(feature = "redis")]
     Redis(RedisStore),
+    /// A PostgreSQL table.
+    #[cfg(feature = "postgres")]
+    Postgres(PostgresStore),
     /// A JetStream stream.
     #[cfg(feature = "nats")]
     Nats(NatsStore),
@@ -33,6 +38,9 @@ pub enum Feed {
     /// Of Redis.
     #[cfg(feature = "redis")]
     Redis(RedisFeed),
+    /// Of PostgreSQL.
+    #[cfg(feature = "postgres")]
+    Postgres(PostgresFeed),
     /// Of the JetStream stream.
     #[cfg(feature = "nats")]
     Nats(NatsFeed),
@@ -46,6 +54,9 @@ pub enum Log {
     /// Of Redis.
     #[cfg(feature = "redis")]
     Redis(RedisLog),
+    /// Of PostgreSQL.
+    #[cfg(feature = "postgres")]
+    Postgres(PostgresLog),
     /// Of the JetStream stream.
     #[cfg(feature = "nats")]
     Nats(NatsLog),
@@ -58,6 +69,8 @@ macro_rules! each {
             Self::Embedded($it) => $call,
             #[cfg(feature = "redis")]
             Self::Redis($it) => $call,
+            #[cfg(feature = "postgres")]
+            Self::Postgres($it) => $call,
             #[cfg(feature = "nats")]
             Self::Nats($it) => $call,
         }
@@ -79,6 +92,9 @@ impl Store {
             FeedConfig::Nats(config) => NatsStore::open(config).await.map(Self::Nats),
             #[cfg(not(feature = "nats"))]
             FeedConfig::Nats(_) => Err(FeedError::NotBuilt("nats")),
+            #[cfg(feature = "postgres")]
+            FeedConfig::Postgres(config) => PostgresStore::open(config).await.map(Self::Postgres),
+            #[cfg(not(feature = "postgres"))]
             FeedConfig::Postgres(_) => Err(FeedError::NotBuilt("postgres")),
         }
     }
@@ -89,6 +105,8 @@ impl Store {
             Self::Embedded(store) => Feed::Embedded(store.feed()),
             #[cfg(feature = "redis")]
             Self::Redis(store) => Feed::Redis(store.feed()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => Feed::Postgres(store.feed()),
             #[cfg(feature = "nats")]
             Self::Nats(store) => Feed::Nats(store.feed()),
         }
@@ -100,6 +118,8 @@ impl Store {
             Self::Embedded(store) => Log::Embedded(store.log()),
             #[cfg(feature = "redis")]
             Self::Redis(store) => Log::Redis(store.log()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => Log::Postgres(store.log()),
             #[cfg(feature = "nats")]
             Self::Nats(store) => Log::Nats(store.log()),
         }

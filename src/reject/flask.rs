@@ -142,11 +142,10 @@ fn of_place(error: BearerError, asked: &Asked<'_>) -> Said {
 /// A place with something in it that is no single credential.
 fn bad(source: &TokenSource, error: BearerError) -> Said {
     match (source, error) {
-        (TokenSource::Header { name, scheme: Some(scheme) }, BearerError::Repeated) => {
-            unauthorized(no_scheme(&title(name), scheme))
+        (TokenSource::Header { shown, scheme: Some(scheme), .. }, BearerError::Repeated) => {
+            unauthorized(no_scheme(shown, scheme))
         }
-        (TokenSource::Header { name, scheme }, _) => {
-            let name = title(name);
+        (TokenSource::Header { shown: name, scheme, .. }, _) => {
             let scheme = scheme.as_deref().map(|scheme| format!("{scheme} ")).unwrap_or_default();
             invalid(format!("Bad {name} header. Expected '{name}: {scheme}<JWT>'"))
         }
@@ -186,12 +185,12 @@ const fn location(source: &TokenSource) -> &'static str {
 
 fn lack(source: &TokenSource, head: &Parts) -> String {
     match source {
-        TokenSource::Header { name, scheme } => {
+        TokenSource::Header { name, shown, scheme } => {
             let value = head.headers.get(name).map_or(&b""[..], http::HeaderValue::as_bytes);
             let blank = value.iter().all(|byte| byte.is_ascii_whitespace() || *byte == b',');
             match scheme {
-                Some(scheme) if !blank => no_scheme(&title(name), scheme),
-                _ => format!("Missing {} Header", title(name)),
+                Some(scheme) if !blank => no_scheme(shown, scheme),
+                _ => format!("Missing {shown} Header"),
             }
         }
         TokenSource::Cookie { name, .. } => format!("Missing cookie \"{name}\""),
@@ -201,15 +200,6 @@ fn lack(source: &TokenSource, head: &Parts) -> String {
 
 fn no_scheme(name: &str, scheme: &str) -> String {
     format!("Missing '{scheme}' type in '{name}' header. Expected '{name}: {scheme} <JWT>'")
-}
-
-/// `authorization` as it is usually written; names are kept in lower case.
-fn title(name: &http::HeaderName) -> String {
-    let word = |word: &str| {
-        let (first, rest) = word.split_at(word.len().min(1));
-        first.to_ascii_uppercase() + rest
-    };
-    name.as_str().split('-').map(word).collect::<Vec<_>>().join("-")
 }
 
 #[cfg(test)]

@@ -16,6 +16,8 @@ pub enum TokenSource {
     Header {
         /// Its name.
         name: HeaderName,
+        /// Its name as the operator wrote it.
+        shown: Box<str>,
         /// The scheme before the token; `None`: the field is the token.
         scheme: Option<Box<str>>,
     },
@@ -69,7 +71,11 @@ pub struct Found<'r> {
 impl TokenSource {
     /// `Authorization: Bearer`, the place of RFC 6750 §2.1.
     pub fn authorization_bearer() -> Self {
-        Self::Header { name: AUTHORIZATION, scheme: Some("Bearer".into()) }
+        Self::Header {
+            name: AUTHORIZATION,
+            shown: "Authorization".into(),
+            scheme: Some("Bearer".into()),
+        }
     }
 
     /// The header field, where that is the place.
@@ -88,7 +94,7 @@ impl TokenSource {
     ) -> Result<Option<Found<'r>>, BearerError> {
         let plain = |token| Found { token, csrf: None };
         match self {
-            Self::Header { name, scheme } => {
+            Self::Header { name, scheme, .. } => {
                 let Some(value) = only_field(name, head)? else { return Ok(None) };
                 let found = match reading {
                     Reading::Strict => bearer::in_field(value, scheme.as_deref()),
@@ -184,7 +190,7 @@ fn only_field<'r>(name: &HeaderName, head: &'r Parts) -> Result<Option<&'r [u8]>
 /// The cookie's value, unless it is empty; sent twice it must be the same twice.
 fn cookie<'r>(name: &str, head: &'r Parts) -> Result<Option<&'r [u8]>, BearerError> {
     let fields = head.headers.get_all(COOKIE).iter().map(http::HeaderValue::as_bytes);
-    one(fields.flat_map(|field| form::cookies(field)).filter_map(|pair| pair.value_of(name)))
+    one(fields.flat_map(form::cookies).filter_map(|pair| pair.value_of(name)))
 }
 
 /// The parameter's value as it stands in the query, unless it is empty.

@@ -17,6 +17,8 @@ mod backends;
 use backends::Embedded;
 #[cfg(feature = "nats")]
 use backends::Nats;
+#[cfg(feature = "postgres")]
+use backends::Postgres;
 #[cfg(feature = "redis")]
 use backends::Redis;
 
@@ -49,7 +51,7 @@ macro_rules! feed_contract {
 }
 
 macro_rules! every_case {
-    ($module:ident, $backend:ty) => {
+    ($module:ident, $backend:ty $(, $more:ident)*) => {
         feed_contract!($module, $backend:
             a_new_store_holds_nothing,
             load_returns_what_was_appended,
@@ -64,42 +66,24 @@ macro_rules! every_case {
             a_busy_feed_beats_too,
             a_dropped_next_loses_nothing,
             compaction_removes_the_expired_alone,
-            a_reader_behind_the_log_is_told_to_load_again,
             a_listing_comes_in_pages_and_by_filter,
             a_batch_is_kept_whole_or_not_at_all,
             two_nodes_see_one_order,
             concurrent_appends_are_all_there,
             reasons_and_actors_are_kept,
+            $($more,)*
         );
     };
 }
 
-every_case!(embedded, Embedded);
+every_case!(embedded, Embedded, a_reader_behind_the_log_is_told_to_load_again);
 #[cfg(feature = "redis")]
-every_case!(redis, Redis);
-
+every_case!(redis, Redis, a_reader_behind_the_log_is_told_to_load_again);
+#[cfg(feature = "postgres")]
+every_case!(postgres, Postgres, a_reader_behind_the_log_is_told_to_load_again);
+// A JetStream stream forgets no name's last record: see `nats_gaps`.
 #[cfg(feature = "nats")]
-// Without `a_reader_behind_the_log_is_told_to_load_again`: see `nats_gaps`.
-feed_contract!(nats, Nats:
-    a_new_store_holds_nothing,
-    load_returns_what_was_appended,
-    an_append_after_load_arrives_in_order,
-    an_append_between_two_loads_is_in_the_second,
-    cursors_grow_and_the_last_of_a_batch_is_answered,
-    a_record_appended_twice_is_one_entry,
-    records_of_one_name_merge,
-    a_reinstated_name_is_gone_and_can_be_revoked_again,
-    a_restart_resumes_with_nothing_lost,
-    a_quiet_feed_beats_within_a_second,
-    a_busy_feed_beats_too,
-    a_dropped_next_loses_nothing,
-    compaction_removes_the_expired_alone,
-    a_listing_comes_in_pages_and_by_filter,
-    a_batch_is_kept_whole_or_not_at_all,
-    two_nodes_see_one_order,
-    concurrent_appends_are_all_there,
-    reasons_and_actors_are_kept,
-);
+every_case!(nats, Nats);
 
 fn entries(records: &[Revocation]) -> Entries {
     records.iter().cloned().map(entry).collect()
@@ -296,11 +280,21 @@ async fn a_reader_behind_the_log_is_told_to_load_again<B: Backend>() {
         log.append(batch.clone()).await.expect("appended");
     }
     log.compact(UnixTime::EPOCH).await.expect("compacted");
-    let error = feed.next().await.expect_err("the log no longer reaches back");
+    let error = after_what_it_had_fetched(&mut feed, B::LOG_KEPT).await;
     assert!(matches!(error, FeedError::Truncated(_)), "{error}");
     assert_eq!(load(&mut feed).await.0.len(), 4096);
     append_each(&log, &[revoke("after", 100)]).await;
     assert_eq!(&*next_record(&mut feed).await.0.name.value, "after");
+}
+
+/// A reader may have fetched some before they were forgotten, and must not go on past the hole.
+async fn after_what_it_had_fetched(feed: &mut impl RevocationFeed, most: usize) -> FeedError {
+    for _ in 0..most {
+        if let Err(error) = feed.next().await {
+            return error;
+        }
+    }
+    panic!("the log no longer reaches back, and nobody says so");
 }
 
 async fn a_listing_comes_in_pages_and_by_filter<B: Backend>() {

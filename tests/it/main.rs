@@ -37,6 +37,12 @@ mod openid; // a real OpenID provider as the issuer
 mod parity; // flask-jwt-extended and the gateway asked the same
 mod paths; // paths that can be read in two ways
 mod places; // cookies, queries, CSRF, fresh tokens, preflights
+#[cfg(feature = "postgres")]
+mod postgres_faults; // PostgreSQL killed, paused, set back, emptied
+#[cfg(feature = "postgres")]
+mod postgres_order; // PostgreSQL's transactions in another order than their ids
+#[cfg(feature = "postgres")]
+mod postgres_table; // PostgreSQL's table: rights, set-up, foreign rows
 mod refused_bodies; // bodies of refused requests
 mod reload; // another configuration while requests run
 mod revocation_flow; // from the log through the follower into the set

@@ -25,7 +25,10 @@ pub(super) fn token_source(node: &Node<'_>) -> Option<TokenSource> {
     let place = the_place(&table)?;
     refuse_strays(&table, place)?;
     Some(match place {
-        "header" => TokenSource::Header { name: header?, scheme: scheme? },
+        "header" => {
+            let shown = table.node("header")?.plain_text()?.into();
+            TokenSource::Header { name: header?, shown, scheme: scheme? }
+        }
         "cookie" => TokenSource::Cookie { name: cookie?, csrf: csrf? },
         _ => TokenSource::Query {
             name: query?,

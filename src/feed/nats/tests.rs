@@ -1,2 +1,1 @@
 //! The parts that need no server.
-

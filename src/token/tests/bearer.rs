@@ -114,7 +114,11 @@ fn a40_a_token_elsewhere_is_none() {
 
 #[test]
 fn places_are_searched_in_order_and_only_one_may_have_a_credential() {
-    let plain = TokenSource::Header { name: HeaderName::from_static("x-token"), scheme: None };
+    let plain = TokenSource::Header {
+        name: HeaderName::from_static("x-token"),
+        shown: "X-Token".into(),
+        scheme: None,
+    };
     let sources = [TokenSource::authorization_bearer(), plain];
     for (authorization, other, want) in [
         (None, Some("abc"), Ok("abc")),

@@ -6,9 +6,13 @@ use portcullis::feed::nats::{NatsFeed, NatsLog, NatsStore};
 use super::Backend;
 use crate::support::servers::nats::NatsServer;
 
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
 
+#[cfg(feature = "postgres")]
+pub(super) use postgres::Postgres;
 #[cfg(feature = "redis")]
 pub(super) use redis::Redis;
 

@@ -93,7 +93,7 @@ fn headers(tokens: &Tokens, cases: &mut Vec<Case>) {
             cases.push(Case::get(route, format!("header: {what}")).field("Authorization", &value));
         }
         for route in ["/named/access", "/named/optional"] {
-            cases.push(Case::get(route, format!("header: {what}")).field("X-Token", &value));
+            cases.push(Case::get(route, format!("header: {what}")).field("X-JWT", &value));
         }
     }
     for mount in ["main", "raw", "named", "strict"] {

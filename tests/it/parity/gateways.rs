@@ -59,7 +59,7 @@ const MULTI: &str = "token_from = [ { header = \"Authorization\", scheme = \"Bea
 /// Where the other mounts look for an access token.
 const MOUNTS: [(&str, &str); 5] = [
     ("raw", "{ header = \"Authorization\" }"),
-    ("named", "{ header = \"X-Token\", scheme = \"JWT\" }"),
+    ("named", "{ header = \"X-JWT\", scheme = \"JWT\" }"),
     ("prefix", "{ query = \"jwt\", prefix = \"Bearer \" }"),
     ("plain", "{ cookie = \"access_token_cookie\", csrf = false }"),
     ("csrf", "{ cookie = \"session\", csrf_header = \"X-Proof\", csrf_methods = [\"POST\"] }"),
