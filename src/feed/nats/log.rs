@@ -117,7 +117,7 @@ impl RevocationLog for NatsLog {
 }
 
 /// In order, as many at once as have different names.
-fn parts(records: &[Revocation]) -> Vec<&[Revocation]> {
+pub(super) fn parts(records: &[Revocation]) -> Vec<&[Revocation]> {
     let mut parts = Vec::new();
     let mut names = HashSet::new();
     let mut begin = 0;
