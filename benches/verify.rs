@@ -29,12 +29,14 @@ fn config(algorithm: Algorithm) -> IssuerConfig {
             refresh: Duration::from_secs(90 * 86_400),
         },
         require: ["exp", "iat", "sub", "jti"].map(Box::from).into(),
+        text_dates: false,
         typ: TypeHeaders::OneOf(["at+jwt", "JWT"].map(Box::from).into()),
         token_type: TokenTypeRule {
             from: TokenTypeFrom::Claim("type".into()),
             access: vec!["access".into()],
             refresh: vec!["refresh".into()],
             missing: Some(TokenType::Access),
+            other: None,
         },
     }
 }

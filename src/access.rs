@@ -1,12 +1,14 @@
 //! What a route asks of whom it lets in, and the [`Permit`] without which nothing is forwarded.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::clock::UnixTime;
 use crate::revocation::Principal;
-use crate::token::{ClaimPath, Claims, TokenSource, TokenTypes, Verified};
+use crate::token::{ClaimPath, Claims, Reading, TokenSource, TokenTypes, Verified};
 
 /// Who is let through a route. There is no default: a route must say.
 #[derive(Clone, Debug)]
@@ -28,12 +30,27 @@ pub struct AccessRule {
     pub token_types: TokenTypes,
     /// Where the token is looked for, in order.
     pub token_from: Vec<TokenSource>,
+    /// How it is read there.
+    pub reading: Reading,
+    /// Whether `OPTIONS`, which browsers send without credentials before they ask, needs no token.
+    pub exempt_options: bool,
+    /// How recently the token's subject must have shown who he is.
+    pub fresh: Option<Fresh>,
     /// Kinds that are checked for revocation.
     pub check_revocation: TokenTypes,
     /// Scopes the token must all have.
     pub scopes: Vec<Box<str>>,
     /// Claims that must hold.
     pub claims: Vec<ClaimRule>,
+}
+
+/// How recently someone must have logged in (RFC 9470).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fresh {
+    /// The claim `fresh` is true, or a time that has not come yet.
+    Marked,
+    /// `auth_time`, or `iat` of a token that is marked, is no longer ago than this.
+    MaxAge(Duration),
 }
 
 /// A claim that must have one of some values.
@@ -60,6 +77,9 @@ pub enum AccessError {
     /// The token's issuer is not accepted here.
     #[error("the token's issuer is not trusted on this route")]
     Issuer,
+    /// The log-in was too long ago (RFC 9470 §3).
+    #[error("the token is not fresh")]
+    NotFresh,
     /// A scope is lacking (RFC 6750 §3.1).
     #[error("the token lacks a scope")]
     InsufficientScope,
@@ -88,9 +108,9 @@ impl Access {
 // === impl AccessRule ===
 
 impl AccessRule {
-    /// Whether a token of this issuer and kind is for this route at all; asked before revocation, so
+    /// Whether a token of this issuer, kind and freshness is for this route at all; asked before revocation, so
     /// that a refresh token on an access route is told so whether it was revoked or not.
-    pub fn suits(&self, token: &Verified) -> Result<(), AccessError> {
+    pub fn suits(&self, token: &Verified, now: UnixTime) -> Result<(), AccessError> {
         if let Some(issuers) = &self.issuers
             && !issuers.contains(token.issuer())
         {
@@ -99,7 +119,10 @@ impl AccessRule {
         if !self.token_types.contains(token.token_type()) {
             return Err(AccessError::TokenType);
         }
-        Ok(())
+        match self.fresh {
+            Some(fresh) if !fresh.holds(token.claims(), now) => Err(AccessError::NotFresh),
+            _ => Ok(()),
+        }
     }
 
     /// Gives the permit, or says what is lacking.
@@ -112,6 +135,30 @@ impl AccessRule {
             return Err(AccessError::Denied);
         }
         Ok(Permit { principal: Some(principal) })
+    }
+}
+
+// === impl Fresh ===
+
+impl Fresh {
+    fn holds(self, claims: &Claims, now: UnixTime) -> bool {
+        match self {
+            Self::Marked => is_marked_fresh(claims, now),
+            Self::MaxAge(age) => {
+                let marked = || claims.issued_at().filter(|_| is_marked_fresh(claims, now));
+                let auth_time = claims.member("auth_time").map(Value::as_u64);
+                let known = auth_time.map_or_else(marked, |it| it.map(UnixTime::from_secs));
+                known.is_some_and(|then| now.since(then) <= age)
+            }
+        }
+    }
+
+    /// What a client may ask its authorization server for, in seconds (RFC 9470 §3).
+    pub const fn max_age(self) -> u64 {
+        match self {
+            Self::Marked => 0,
+            Self::MaxAge(age) => age.as_secs(),
+        }
     }
 }
 
@@ -149,5 +196,14 @@ impl Permit {
     /// Who it was given to; `None` on public and optional routes used without a token.
     pub const fn principal(&self) -> Option<&Principal> {
         self.principal.as_ref()
+    }
+}
+
+/// As flask-jwt-extended marks tokens: true, or the time until which the token counts as fresh.
+fn is_marked_fresh(claims: &Claims, now: UnixTime) -> bool {
+    match claims.member("fresh") {
+        Some(Value::Bool(fresh)) => *fresh,
+        Some(Value::Number(until)) => until.as_f64().is_some_and(|it| it >= now.as_secs() as f64),
+        _ => false,
     }
 }

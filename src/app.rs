@@ -75,7 +75,7 @@ pub enum AppError {
 }
 
 /// How often the store forgets what has expired.
-const COMPACTION: Duration = Duration::from_secs(60);
+const COMPACTION: Duration = Duration::from_secs(600);
 
 // === impl App ===
 
@@ -187,8 +187,7 @@ impl BoundApp {
             tracing::error!("the control port ended by a panic");
         }
         background.shutdown_timeout(Duration::from_secs(5));
-        drop(house);
-        writer.join();
+        writer.finish();
         served.map_err(Into::into)
     }
 }

@@ -7,20 +7,21 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use http::request::Parts;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use hyper::body::Incoming;
 
-use crate::access::{Access, Permit};
+use crate::access::{Access, AccessRule, Permit};
 use crate::clock::{Clock, UnixTime};
+use crate::config::ErrorProfile;
 use crate::forward::{Exchange, Forwarder, ResponseBody};
 use crate::observe::{AccessLog, Metrics};
 use crate::peer::Peer;
-use crate::reject::Rejection;
+use crate::reject::{Asked, Rejection, Said};
 use crate::request;
 use crate::revocation::{Named, Revocations};
 use crate::route;
 use crate::snapshot::{Route, Snapshot};
-use crate::token::{BearerError, BearerToken, TokenCache, TokenError};
+use crate::token::{BearerError, BearerToken, Found, TokenCache, TokenError};
 
 pub use entry::RecordedBody;
 
@@ -59,6 +60,8 @@ pub struct Refused {
     pub token: Option<Arc<Named>>,
     /// Why.
     pub rejection: Rejection,
+    /// In flask-jwt-extended's words, where the route answers in them.
+    pub said: Option<Said>,
 }
 
 // === impl Gateway ===
@@ -147,7 +150,7 @@ impl Gateway {
             limits: &snapshot.config.listener.limits,
         };
         let answer = forwarder.forward(exchange).await;
-        answer.map_err(|error| Refused { route: None, token: None, rejection: error.into() })
+        answer.map_err(|error| Refused::of(error.into()))
     }
 
     /// Decides, without I/O: what the request is, which route takes it, and whether its token is good
@@ -158,13 +161,9 @@ impl Gateway {
         head: &mut Parts,
         now: UnixTime,
     ) -> Result<Admitted, Refused> {
-        let route = self.route(snapshot, head).map_err(|rejection| Refused {
-            route: None,
-            token: None,
-            rejection,
-        })?;
-        let mut token = None;
-        match self.permit(snapshot, &route, head, now, &mut token) {
+        let route = self.route(snapshot, head).map_err(Refused::of)?;
+        let (token, permit) = self.permit(snapshot, &route, head, now);
+        match permit {
             Ok(permit) => Ok(Admitted { route, token, permit, shadowed: None }),
             Err(rejection) if route.shadow && rejection.is_about_the_token() => Ok(Admitted {
                 route,
@@ -172,7 +171,10 @@ impl Gateway {
                 permit: Permit::anonymous(),
                 shadowed: Some(rejection),
             }),
-            Err(rejection) => Err(Refused { route: Some(route), token, rejection }),
+            Err(rejection) => {
+                let said = said(snapshot, &route, head, token.as_deref(), &rejection, now);
+                Err(Refused { route: Some(route), token, rejection, said })
+            }
         }
     }
 
@@ -187,33 +189,54 @@ impl Gateway {
         Ok(Arc::clone(snapshot.routes.find(host, &path, &head.method)?))
     }
 
-    /// `token` is set as soon as the token is verified, so that a refusal can be told with its owner.
+    /// The token comes along as soon as it is verified, so that a refusal can be told with its owner.
     fn permit(
         &self,
         snapshot: &Snapshot,
         route: &Route,
         head: &Parts,
         now: UnixTime,
-        token: &mut Option<Arc<Named>>,
-    ) -> Result<Permit, Rejection> {
+    ) -> (Option<Arc<Named>>, Result<Permit, Rejection>) {
         let rule = match &route.access {
-            Access::Public => return Ok(Permit::anonymous()),
+            Access::Public => return (None, Ok(Permit::anonymous())),
             Access::Optional(rule) | Access::Required(rule) => rule,
         };
-        let bearer = match BearerToken::find(&rule.token_from, &head.headers) {
+        if rule.exempt_options && head.method == Method::OPTIONS {
+            return (None, Ok(Permit::anonymous()));
+        }
+        let found = match Found::find(&rule.token_from, rule.reading, head) {
+            Ok(found) => found,
             Err(BearerError::Missing) if matches!(route.access, Access::Optional(_)) => {
-                return Ok(Permit::anonymous());
+                return (None, Ok(Permit::anonymous()));
             }
-            found => found?,
+            Err(error) => return (None, Err(error.into())),
         };
-        let named = token.insert(self.verify(snapshot, bearer, now)?);
-        rule.suits(named.verified())?;
+        match self.verify(snapshot, found.token, now) {
+            Ok(named) => {
+                let permit = self.authorize(route, rule, found, &named, now);
+                (Some(named), permit)
+            }
+            Err(error) => (None, Err(error.into())),
+        }
+    }
+
+    fn authorize(
+        &self,
+        route: &Route,
+        rule: &AccessRule,
+        found: Found<'_>,
+        named: &Arc<Named>,
+        now: UnixTime,
+    ) -> Result<Permit, Rejection> {
+        found.matches(named.verified().claims())?;
+        rule.suits(named.verified(), now)?;
         let check = rule.check_revocation;
         let principal = self.revocations.admit(named, check, route.when_stale, now)?;
         Ok(rule.authorize(principal)?)
     }
 
-    /// The cache answers only for what does not change with time: signature, claims, fingerprints.
+    /// The cache answers only for what does not change with time: signature, claims, fingerprints. It
+    /// holds expired tokens too, so that whoever repeats one costs no signature.
     fn verify(
         &self,
         snapshot: &Snapshot,
@@ -221,17 +244,46 @@ impl Gateway {
         now: UnixTime,
     ) -> Result<Arc<Named>, TokenError> {
         let generation = snapshot.verifier.generation();
-        if let Some(named) = self.tokens.find(token.as_str(), generation) {
-            named.verified().is_current(now)?;
-            self.metrics.token_cache_hits.inc();
-            return Ok(named);
-        }
-        self.metrics.token_cache_misses.inc();
-        let verified = snapshot.verifier.verify(token, now)?;
-        let named = Arc::new(self.revocations.name(verified));
-        self.tokens.insert(token.as_str(), generation, Arc::clone(&named));
+        let named = match self.tokens.find(token.as_str(), generation) {
+            Some(named) => {
+                self.metrics.token_cache_hits.inc();
+                named
+            }
+            None => {
+                self.metrics.token_cache_misses.inc();
+                let verified = snapshot.verifier.verify_all_but_expiry(token, now)?;
+                let named = Arc::new(self.revocations.name(verified));
+                self.tokens.insert(token.as_str(), generation, Arc::clone(&named));
+                named
+            }
+        };
+        named.verified().is_current(now)?;
         Ok(named)
     }
+}
+
+// === impl Refused ===
+
+impl Refused {
+    /// A refusal that is not about a token.
+    const fn of(rejection: Rejection) -> Self {
+        Self { route: None, token: None, rejection, said: None }
+    }
+}
+
+/// Looked into only where the route answers so: what the library would have said.
+fn said(
+    snapshot: &Snapshot,
+    route: &Route,
+    head: &Parts,
+    token: Option<&Named>,
+    rejection: &Rejection,
+    now: UnixTime,
+) -> Option<Said> {
+    let rule = route.access.rule().filter(|_| route.errors == ErrorProfile::Flask)?;
+    let claims = token.map(|named| named.verified().claims());
+    let asked = Asked { head, rule, verifier: &snapshot.verifier, claims, now };
+    Said::of(rejection, &asked)
 }
 
 /// Tokens the cache keeps at the most.

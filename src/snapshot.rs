@@ -1,7 +1,7 @@
 //! What runs: one immutable picture of the configuration, swapped as a whole.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
@@ -13,6 +13,7 @@ use crate::config::{Config, ErrorProfile, ForwardConfig, RouteConfig, UpstreamCo
 use crate::forward::Upstream;
 use crate::observe::metrics::{Labels, Metrics};
 use crate::peer::TrustedProxies;
+use crate::reject::REASONS;
 use crate::request::{HeadLimits, IdentityNames};
 use crate::revocation::WhenStale;
 use crate::route::{RouteConflict, RouteTable};
@@ -71,6 +72,8 @@ pub struct RouteCounters {
     name: Arc<str>,
     metrics: Arc<Metrics>,
     forwarded: Counter,
+    /// Refusals by the place of their reason in [`REASONS`], resolved at the first of each.
+    rejected: Box<[OnceLock<Counter>]>,
     seconds: Histogram,
 }
 
@@ -95,7 +98,6 @@ impl Snapshot {
         metrics: &Arc<Metrics>,
         previous: Option<&Self>,
     ) -> Result<Self, SnapshotError> {
-        let issuers = issuers(&config, previous)?;
         let upstreams = upstreams(&config, metrics, previous);
         let route = |row: &RouteConfig| Arc::new(Route::new(row, &upstreams, metrics));
         let routes: Vec<Arc<Route>> = config.routes.iter().map(route).collect();
@@ -103,6 +105,7 @@ impl Snapshot {
         let table = RouteTable::build(patterns.zip(routes.iter().cloned()))
             .map_err(|conflict| SnapshotError::between(&routes, &conflict))?;
         let headers = config.routes.iter().flat_map(|row| &row.forward.claims);
+        let issuers = issuers(&config, previous)?;
         Ok(Self {
             generation: previous.map_or(1, |previous| previous.generation + 1),
             unrouted: Arc::new(RouteCounters::new("".into(), metrics)),
@@ -144,6 +147,7 @@ impl RouteCounters {
         let forwarded = outcome(&name, "forwarded", "");
         Self {
             forwarded: metrics.requests.get_or_create(&forwarded).clone(),
+            rejected: REASONS.map(|_| OnceLock::new()).into(),
             seconds: metrics.request_seconds.get_or_create(&route).clone(),
             metrics: Arc::clone(metrics),
             name,
@@ -158,11 +162,18 @@ impl RouteCounters {
     /// Counts one request.
     pub fn count(&self, word: &str, reason: &str, elapsed: Duration) {
         self.seconds.observe(elapsed.as_secs_f64());
-        if word == "forwarded" && reason.is_empty() {
-            self.forwarded.inc();
-        } else {
-            self.metrics.requests.get_or_create(&outcome(&self.name, word, reason)).inc();
-        }
+        match (word, reason) {
+            ("forwarded", "") => self.forwarded.inc(),
+            ("rejected", _) => match REASONS.binary_search(&reason) {
+                Ok(place) => self.rejected[place].get_or_init(|| self.resolve(word, reason)).inc(),
+                Err(_unheard) => self.resolve(word, reason).inc(),
+            },
+            _ => self.resolve(word, reason).inc(),
+        };
+    }
+
+    fn resolve(&self, word: &str, reason: &str) -> Counter {
+        self.metrics.requests.get_or_create(&outcome(&self.name, word, reason)).clone()
     }
 }
 
@@ -195,13 +206,23 @@ fn issuers(
 ) -> Result<Vec<Arc<TrustedIssuer>>, SnapshotError> {
     let before = previous.map_or(&[][..], |previous| previous.verifier.issuers());
     let issuer = |wanted: &IssuerConfig| {
-        if let Some(same) = before.iter().find(|issuer| issuer.config() == wanted) {
-            same.load_local().map_err(|error| SnapshotError::Keys(wanted.name.clone(), error))?;
-            return Ok(Arc::clone(same));
-        }
-        let issuer = TrustedIssuer::new(wanted.clone());
-        issuer.load_local().map_err(|error| SnapshotError::Keys(wanted.name.clone(), error))?;
-        Ok(Arc::new(issuer))
+        let same = before.iter().find(|issuer| issuer.config() == wanted).map(Arc::clone);
+        let issuer = same.unwrap_or_else(|| {
+            let issuer = TrustedIssuer::new(wanted.clone());
+            before.iter().for_each(|earlier| issuer.inherit_keys(earlier));
+            Arc::new(issuer)
+        });
+        let keys = issuer.read_local();
+        let keys = keys.map_err(|error| SnapshotError::Keys(wanted.name.clone(), error))?;
+        Ok((issuer, keys))
     };
-    config.issuers.iter().map(issuer).collect()
+    let issuers: Vec<_> = config.issuers.iter().map(issuer).collect::<Result<_, _>>()?;
+    // Put in place only when all could be read: a refused reload changes nothing.
+    let place = |(issuer, keys): (Arc<TrustedIssuer>, Option<_>)| {
+        if let Some(keys) = keys {
+            issuer.set_keys(keys);
+        }
+        issuer
+    };
+    Ok(issuers.into_iter().map(place).collect())
 }

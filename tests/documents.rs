@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use portcullis::observe::Metrics;
 use portcullis::reject::{Code, REASONS};
 
 fn document(name: &str) -> String {
@@ -50,11 +49,11 @@ fn every_reason_is_documented_and_no_other() {
 
 #[test]
 fn every_metric_is_documented_and_no_other() {
-    let exposed = Metrics::new().render();
-    let named = |line: &str| {
-        line.strip_prefix("# TYPE ").and_then(|rest| rest.split(' ').next()).map(str::to_owned)
-    };
-    let real: BTreeSet<String> = exposed.lines().filter_map(named).collect();
+    // A family without a series is not in the exposition, so the registrations are read instead.
+    let source = document("src/observe/metrics.rs");
+    let registered = source.split("registry.register(").skip(1);
+    let named = |rest: &str| rest.split('"').nth(1).map(|name| format!("portcullis_{name}"));
+    let real: BTreeSet<String> = registered.filter_map(named).collect();
     let documented: BTreeSet<String> = rows(&document("docs/metrics.md"))
         .iter()
         .filter_map(|row| quoted(&row[0]).next())

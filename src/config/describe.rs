@@ -11,7 +11,7 @@ use super::{
     ForwardConfig, HealthConfig, ListenerConfig, LogConfig, Role, RouteConfig, TlsConfig,
     UpstreamConfig,
 };
-use crate::access::{Access, AccessRule, ClaimRule};
+use crate::access::{Access, AccessRule, ClaimRule, Fresh};
 use crate::revocation::{RevocationConfig, WhenStale};
 use crate::token::{
     Audiences, IssuerConfig, KeysConfig, TokenSource, TokenType, TokenTypeFrom, TokenTypeRule,
@@ -122,6 +122,7 @@ fn issuer(config: &IssuerConfig) -> Value {
             "refresh": format_duration(config.max_lifetime.refresh),
         },
         "require": config.require,
+        "text_dates": config.text_dates,
         "typ": match &config.typ {
             TypeHeaders::Any => json!(["*"]),
             TypeHeaders::OneOf(values) => json!(values),
@@ -140,6 +141,7 @@ fn token_type(rule: &TokenTypeRule) -> Value {
         "access": rule.access,
         "refresh": rule.refresh,
         "missing": rule.missing.map_or("reject", TokenType::as_str),
+        "other": rule.other.map_or("reject", TokenType::as_str),
     })
 }
 
@@ -196,6 +198,7 @@ fn route(config: &RouteConfig) -> Value {
         "forward": forward(&config.forward),
         "errors": match config.errors {
             ErrorProfile::Rfc6750 => "rfc6750",
+            ErrorProfile::Flask => "flask",
             ErrorProfile::Bare => "bare",
         },
         "shadow": config.shadow,
@@ -213,22 +216,46 @@ fn route(config: &RouteConfig) -> Value {
 }
 
 fn access_rule(rule: &AccessRule) -> Map<String, Value> {
-    let source =
-        |source: &TokenSource| json!({ "header": source.header.as_str(), "scheme": source.scheme });
     let claim = |rule: &ClaimRule| json!({ "claim": rule.claim.as_str(), "any_of": rule.any_of });
     let names = |names: &Vec<_>| names.iter().map(ToString::to_string).collect::<Vec<_>>();
     let issuers = rule.issuers.as_ref().map(names);
     [
         ("issuers", json!(issuers)),
         ("token_types", kinds(rule.token_types)),
-        ("token_from", rule.token_from.iter().map(source).collect()),
+        ("token_from", rule.token_from.iter().map(token_source).collect()),
         ("check_revocation", kinds(rule.check_revocation)),
+        ("exempt_options", json!(rule.exempt_options)),
+        ("fresh", fresh(rule.fresh)),
         ("scopes", json!(rule.scopes)),
         ("claims", rule.claims.iter().map(claim).collect()),
     ]
     .map(|(key, value)| (key.to_owned(), value))
     .into_iter()
     .collect()
+}
+
+fn token_source(source: &TokenSource) -> Value {
+    match source {
+        TokenSource::Header { name, scheme } => {
+            json!({ "header": name.as_str(), "scheme": scheme })
+        }
+        TokenSource::Cookie { name, csrf: None } => json!({ "cookie": name, "csrf": false }),
+        TokenSource::Cookie { name, csrf: Some(csrf) } => json!({
+            "cookie": name,
+            "csrf": true,
+            "csrf_header": csrf.header.as_str(),
+            "csrf_methods": csrf.methods.iter().map(http::Method::as_str).collect::<Vec<_>>(),
+        }),
+        TokenSource::Query { name, prefix } => json!({ "query": name, "prefix": prefix }),
+    }
+}
+
+fn fresh(asked: Option<Fresh>) -> Value {
+    match asked {
+        None => json!(false),
+        Some(Fresh::Marked) => json!(true),
+        Some(Fresh::MaxAge(age)) => json!(format_duration(age)),
+    }
 }
 
 fn forward(config: &ForwardConfig) -> Value {

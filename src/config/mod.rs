@@ -239,6 +239,8 @@ pub struct ForwardConfig {
 pub enum ErrorProfile {
     /// RFC 6750 challenge with an RFC 9457 body.
     Rfc6750,
+    /// Status and message of flask-jwt-extended, whose reading of the fields goes with it.
+    Flask,
     /// Status and challenge alone.
     Bare,
 }

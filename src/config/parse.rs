@@ -5,6 +5,7 @@ mod forward;
 mod issuer;
 mod keys;
 mod listener;
+mod place;
 mod revocation;
 mod route;
 mod secret;

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use jsonwebtoken::Algorithm;
+use tokio::signal::unix::{SignalKind, signal};
 use uuid::Uuid;
 
 use crate::app::{App, BoundApp};
@@ -62,11 +63,20 @@ fn play(
             return story::play(&stage, out).await;
         }
         story::invite(&stage, out)?;
-        tokio::signal::ctrl_c().await.context("waiting for Ctrl-C")
+        interrupted().await.context("waiting for Ctrl-C")
     });
     shutdown.begin();
     let ended = running.join().map_err(|_panic| anyhow::anyhow!("the gateway panicked"))?;
     told.and(ended.map_err(Into::into))
+}
+
+/// Waits for Ctrl-C, or to be told to end in another way.
+async fn interrupted() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupt = tokio::signal::ctrl_c() => interrupt,
+        _ = terminate.recv() => Ok(()),
+    }
 }
 
 /// Starts the neighbours and binds the real gateway in front of them.
@@ -76,7 +86,7 @@ async fn set(folder: &Path, once: bool) -> anyhow::Result<(Stage, BoundApp)> {
     let (upstream, upstream_at) = services::listen(wished(9000)).await?;
     let (keys, issuer_at) = services::listen(wished(9001)).await?;
     let name = format!("http://{issuer_at}/");
-    let issuer = Arc::new(Issuer::new(SigningKey::generate(Algorithm::RS256)?, name.clone()));
+    let issuer = Arc::new(Issuer::new(SigningKey::generate(Algorithm::RS256)?, name));
     tokio::spawn(services::serve_upstream(upstream));
     tokio::spawn(services::serve_issuer(keys, Arc::clone(&issuer)));
     let credential = format!("demo-{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());

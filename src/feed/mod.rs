@@ -5,6 +5,8 @@ pub mod embedded;
 mod listing;
 #[cfg(feature = "nats")]
 pub mod nats;
+#[cfg(feature = "redis")]
+pub mod redis;
 mod store;
 
 pub use store::{Feed, Log, Store};

@@ -2,19 +2,24 @@
 
 use crate::clock::UnixTime;
 use crate::revocation::{
-    Checkpoint, Cursor, FeedConfig, FeedError, FeedEvent, Filter, Name, Page, Revocation,
+    Checkpoint, Cursor, Epoch, FeedConfig, FeedError, FeedEvent, Filter, Name, Page, Revocation,
     RevocationFeed, RevocationLog,
 };
 
 use super::embedded::{EmbeddedFeed, EmbeddedLog, EmbeddedStore};
 #[cfg(feature = "nats")]
 use super::nats::{NatsFeed, NatsLog, NatsStore};
+#[cfg(feature = "redis")]
+use super::redis::{RedisFeed, RedisLog, RedisStore};
 
 /// An open store. A store on a network is opened without waiting for it: who reads or writes connects.
 #[derive(Debug)]
 pub enum Store {
     /// One file on this machine.
     Embedded(EmbeddedStore),
+    /// A Redis Stream.
+    #[cfg(feature = "redis")]
+    Redis(RedisStore),
     /// A JetStream stream.
     #[cfg(feature = "nats")]
     Nats(NatsStore),
@@ -25,6 +30,9 @@ pub enum Store {
 pub enum Feed {
     /// Of the file.
     Embedded(EmbeddedFeed),
+    /// Of Redis.
+    #[cfg(feature = "redis")]
+    Redis(RedisFeed),
     /// Of the JetStream stream.
     #[cfg(feature = "nats")]
     Nats(NatsFeed),
@@ -35,6 +43,9 @@ pub enum Feed {
 pub enum Log {
     /// Of the file.
     Embedded(EmbeddedLog),
+    /// Of Redis.
+    #[cfg(feature = "redis")]
+    Redis(RedisLog),
     /// Of the JetStream stream.
     #[cfg(feature = "nats")]
     Nats(NatsLog),
@@ -45,6 +56,8 @@ macro_rules! each {
     ($of:expr, $it:ident => $call:expr) => {
         match $of {
             Self::Embedded($it) => $call,
+            #[cfg(feature = "redis")]
+            Self::Redis($it) => $call,
             #[cfg(feature = "nats")]
             Self::Nats($it) => $call,
         }
@@ -58,6 +71,9 @@ impl Store {
     pub async fn open(config: &FeedConfig) -> Result<Self, FeedError> {
         match config {
             FeedConfig::Embedded { path } => EmbeddedStore::open(path).map(Self::Embedded),
+            #[cfg(feature = "redis")]
+            FeedConfig::Redis(config) => RedisStore::open(config).await.map(Self::Redis),
+            #[cfg(not(feature = "redis"))]
             FeedConfig::Redis(_) => Err(FeedError::NotBuilt("redis")),
             #[cfg(feature = "nats")]
             FeedConfig::Nats(config) => NatsStore::open(config).await.map(Self::Nats),
@@ -71,6 +87,8 @@ impl Store {
     pub fn feed(&self) -> Feed {
         match self {
             Self::Embedded(store) => Feed::Embedded(store.feed()),
+            #[cfg(feature = "redis")]
+            Self::Redis(store) => Feed::Redis(store.feed()),
             #[cfg(feature = "nats")]
             Self::Nats(store) => Feed::Nats(store.feed()),
         }
@@ -80,6 +98,8 @@ impl Store {
     pub fn log(&self) -> Log {
         match self {
             Self::Embedded(store) => Log::Embedded(store.log()),
+            #[cfg(feature = "redis")]
+            Self::Redis(store) => Log::Redis(store.log()),
             #[cfg(feature = "nats")]
             Self::Nats(store) => Log::Nats(store.log()),
         }
@@ -95,6 +115,10 @@ impl RevocationFeed for Feed {
 
     async fn next(&mut self) -> Result<FeedEvent, FeedError> {
         each!(self, feed => feed.next().await)
+    }
+
+    async fn resume(&mut self, epoch: Epoch, after: &Cursor) -> Result<(), FeedError> {
+        each!(self, feed => feed.resume(epoch, after).await)
     }
 }
 

@@ -20,7 +20,7 @@ const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// Sets the fields of a request that came from `peer` for `host`. `trusted`: what the peer says about
 /// those before it is kept.
-pub fn set(headers: &mut HeaderMap, peer: &Peer, host: &HeaderValue, trusted: bool) {
+pub(super) fn set(headers: &mut HeaderMap, peer: &Peer, host: &HeaderValue, trusted: bool) {
     if !trusted {
         strip(headers);
     }

@@ -15,7 +15,7 @@ use crate::token::TokenSource;
 use super::error::ForwardError;
 use super::request_id::{RequestId, X_REQUEST_ID, check_trace};
 use super::upload::Upload;
-use super::{forwarded, hop, identity};
+use super::{credential, forwarded, hop, identity};
 
 /// What a request's head depends on.
 #[derive(Debug)]
@@ -39,14 +39,11 @@ pub(super) fn prepare(
     hop::strip_request(&mut parts.headers, setting.forward.trailers);
     identity::strip(&mut parts.headers, setting.identity);
     set_framing(parts, upload);
-    let headers = &mut parts.headers;
-    join_cookies(headers);
+    join_cookies(&mut parts.headers);
     if !setting.forward.token {
-        headers.remove(header::AUTHORIZATION);
-        for source in setting.token_from {
-            headers.remove(&source.header);
-        }
+        credential::remove(parts, setting.token_from)?;
     }
+    let headers = &mut parts.headers;
     check_trace(headers);
     forwarded::set(headers, setting.peer, &host, setting.trusted);
     headers.insert(header::HOST, host);

@@ -28,7 +28,7 @@ const TRAILERS: usize = 64;
 const TRAILER_BYTES: usize = 8 * 1024;
 
 /// Removes a request's. With `trailers`, says upstream that we take trailers if the client does.
-pub fn strip_request(headers: &mut HeaderMap, trailers: bool) {
+pub(super) fn strip_request(headers: &mut HeaderMap, trailers: bool) {
     let wants_trailers = trailers && lists(headers, &header::TE, "trailers");
     strip(headers, trailers);
     for name in &REQUEST_ONLY {
@@ -40,13 +40,13 @@ pub fn strip_request(headers: &mut HeaderMap, trailers: bool) {
 }
 
 /// Removes an answer's. With `trailers`, the announcement of trailers stays.
-pub fn strip_response(headers: &mut HeaderMap, trailers: bool) {
+pub(super) fn strip_response(headers: &mut HeaderMap, trailers: bool) {
     strip(headers, trailers);
 }
 
 /// Keeps of a trailer section what may follow a body (RFC 9110 §6.5.1): no framing, no routing, no
 /// credentials, nothing that only the gateway may say.
-pub fn strip_trailers(trailers: &mut HeaderMap, identity: &IdentityNames) {
+pub(super) fn strip_trailers(trailers: &mut HeaderMap, identity: &IdentityNames) {
     let bytes: usize = trailers.iter().map(|(n, v)| n.as_str().len() + v.len() + 4).sum();
     if trailers.len() > TRAILERS || bytes > TRAILER_BYTES {
         trailers.clear();

@@ -10,7 +10,7 @@ use crate::request::IdentityNames;
 use crate::token::ClaimPath;
 
 /// Removes whatever the client sent under these names, or names that read like them.
-pub fn strip(headers: &mut HeaderMap, names: &IdentityNames) {
+pub(super) fn strip(headers: &mut HeaderMap, names: &IdentityNames) {
     let sent: SmallVec<[HeaderName; 4]> =
         headers.keys().filter(|name| names.matches(name)).cloned().collect();
     for name in &sent {
@@ -19,7 +19,7 @@ pub fn strip(headers: &mut HeaderMap, names: &IdentityNames) {
 }
 
 /// Sets the route's fields from the permit's claims. A claim that is absent, null or empty sets none.
-pub fn set(headers: &mut HeaderMap, permit: &Permit, fields: &[(ClaimPath, HeaderName)]) {
+pub(super) fn set(headers: &mut HeaderMap, permit: &Permit, fields: &[(ClaimPath, HeaderName)]) {
     let Some(principal) = permit.principal() else { return };
     for (claim, name) in fields {
         if let Some(value) = principal.claims().at(claim).and_then(field_value) {

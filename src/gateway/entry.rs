@@ -1,6 +1,7 @@
 //! A request's entry in the log and the metrics: begun with the request, told once when it is over,
 //! whatever way it ends. A client that leaves drops the entry, and that tells it too.
 
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -14,7 +15,7 @@ use hyper::body::Incoming;
 
 use crate::clock::UnixTime;
 use crate::config::ErrorProfile;
-use crate::forward::{BodyError, RequestId, ResponseBody};
+use crate::forward::{BodyError, RequestId, ResponseBody, client_address};
 use crate::observe::access_log::{AccessLog, AccessRecord, cut};
 use crate::peer::Peer;
 use crate::reject::{self, Rejection};
@@ -38,6 +39,7 @@ pub(super) struct Entry {
     route: Option<Arc<Route>>,
     token: Option<Arc<Named>>,
     peer: Peer,
+    client: IpAddr,
     trusted: bool,
     request_id: RequestId,
     method: Method,
@@ -62,13 +64,16 @@ impl Entry {
         peer: Peer,
         now: UnixTime,
     ) -> Self {
-        let trusted = snapshot.trusted_proxies.contains(peer.client.ip());
+        let proxies = &snapshot.trusted_proxies;
+        let trusted = proxies.contains(peer.client.ip());
+        let client = client_address(request.headers(), peer.client, proxies);
         Self {
             log,
             unrouted: Arc::clone(&snapshot.unrouted),
             route: None,
             token: None,
             peer,
+            client,
             trusted,
             request_id: RequestId::from_request(request.headers(), trusted),
             method: request.method().clone(),
@@ -126,7 +131,9 @@ impl Entry {
         let context = reject::Context {
             realm: route.map_or("portcullis", |route| &*route.name),
             scopes: route.map_or(&[], |route| route.access.scopes()),
+            fresh: route.and_then(|route| route.access.rule()?.fresh),
             profile: route.map_or(ErrorProfile::Rfc6750, |route| route.errors),
+            said: refused.said.as_ref(),
             request_id: self.request_id.as_str(),
         };
         let response = refused.rejection.into_response(context).map(ResponseBody::from);
@@ -154,7 +161,7 @@ impl Entry {
             time: self.time.as_secs(),
             request_id: self.request_id.as_str(),
             route,
-            client: self.peer.client.ip(),
+            client: self.client,
             method: cut(self.method.as_str()),
             host: cut(host.or_else(|| self.target.host()).unwrap_or_default()),
             path: cut(self.target.path()),

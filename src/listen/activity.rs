@@ -56,10 +56,9 @@ struct State {
 // === impl Activity ===
 
 impl Activity {
-    /// A connection that was just opened.
-    pub(super) fn new(multiplexed: bool) -> Rc<Self> {
-        let state =
-            State { since: Instant::now(), head: true, served: false, in_flight: 0, ours: 0 };
+    /// A connection whose client has been heard, or waited for, since `since`.
+    pub(super) fn new(multiplexed: bool, since: Instant) -> Rc<Self> {
+        let state = State { since, head: true, served: false, in_flight: 0, ours: 0 };
         Rc::new(Self { multiplexed, state: Cell::new(state) })
     }
 
@@ -72,6 +71,11 @@ impl Activity {
         let first = !state.served || (state.head && state.in_flight == 0);
         let patience = if first { limits.header_timeout } else { limits.idle_timeout };
         Some(state.since + patience)
+    }
+
+    /// Whether no request is under way.
+    pub(super) const fn is_quiet(&self) -> bool {
+        self.state.get().in_flight == 0
     }
 
     fn read(&self) {
@@ -217,6 +221,11 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Answer<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
         self.turn.set_ours(frame.is_pending());
+        if frame.is_ready() {
+            // The client took what was before. HTTP/2 hands out up to 128 KiB at a time: who takes
+            // less than that in one idle timeout counts as stopped.
+            self.turn.activity.update(|state| state.since = Instant::now());
+        }
         frame
     }
 

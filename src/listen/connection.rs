@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::rt::Executor;
@@ -104,7 +105,7 @@ impl Setting {
         };
         if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
             let stream = Rewound::untouched(stream);
-            self.serve_version(Version::Http2, stream, visit).await;
+            self.serve_version(Version::Http2, stream, Instant::now(), visit).await;
         } else {
             self.serve_sniffed(stream, visit).await;
         }
@@ -115,13 +116,14 @@ impl Setting {
         S: AsyncRead + AsyncWrite + Unpin + 'static,
         H: Handler,
     {
+        let start = Instant::now();
         let first = tokio::select! {
             first = timeout(self.limits.header_timeout, sniff(stream)) => first,
             () = visit.drain.begun() => return,
         };
         match first {
             Ok(Ok(Some((version, stream)))) => {
-                self.serve_version(version, stream, visit).await;
+                self.serve_version(version, stream, start, visit).await;
             }
             Ok(Ok(None)) => {}
             Ok(Err(_)) => self.capacity.refuse("sniff"),
@@ -129,19 +131,25 @@ impl Setting {
         }
     }
 
-    async fn serve_version<S, H>(&self, version: Version, stream: Rewound<S>, visit: Visit<H>)
-    where
+    async fn serve_version<S, H>(
+        &self,
+        version: Version,
+        stream: Rewound<S>,
+        start: Instant,
+        visit: Visit<H>,
+    ) where
         S: AsyncRead + AsyncWrite + Unpin + 'static,
         H: Handler,
     {
         let Visit { peer, handler, drain } = visit;
-        let activity = Activity::new(version == Version::Http2);
+        let activity = Activity::new(version == Version::Http2, start);
         let stream = TokioIo::new(Watched::new(stream, Rc::clone(&activity)));
         let turns = Rc::clone(&activity);
         let service = service_fn(move |request: Request<Incoming>| {
             let turn = Turn::begin(&turns);
+            // Not an async block: it would hold the future twice, and hyper moves it for every request.
             let answer = handler.handle(request, peer);
-            async move { Ok::<_, Infallible>(answer.await.map(|body| turn.answer(body))) }
+            answer.map(|answer| Ok::<_, Infallible>(answer.map(|body| turn.answer(body))))
         });
         match version {
             Version::Http1 => {
@@ -168,6 +176,7 @@ impl Setting {
         let mut draining = false;
         let mut timer = Deadline::new();
         let mut last_word: Option<Instant> = None;
+        let mut quiet_since: Option<Instant> = None;
         poll_fn(|cx: &mut Context<'_>| {
             if !draining && begun.as_mut().poll(cx).is_ready() {
                 draining = true;
@@ -176,6 +185,12 @@ impl Setting {
             if connection.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(());
             }
+            // An idle HTTP/2 client need not answer the PING of a graceful GOAWAY; it holds nobody up.
+            if draining && !farewell.is_zero() && activity.is_quiet() {
+                let since = *quiet_since.get_or_insert_with(Instant::now);
+                return timer.poll_passed(cx, since + farewell);
+            }
+            quiet_since = None;
             if let Some(end) = last_word {
                 return timer.poll_passed(cx, end);
             }
@@ -200,9 +215,8 @@ impl Setting {
 
 impl<F: Future + 'static> Executor<F> for LocalExecutor {
     fn execute(&self, future: F) {
-        tokio::task::spawn_local(async move {
-            future.await;
-        });
+        // Not an async block: it would hold the stream's future twice.
+        tokio::task::spawn_local(future.map(drop));
     }
 }
 

@@ -1,19 +1,20 @@
 //! The access log: one JSON line a request, formatted by the worker, written by a thread of its own.
 //!
-//! The queue is bounded; a line that finds it full is dropped and counted, never waited for. No query
+//! What may wait is bounded; a line that finds no room is dropped and counted, never waited for. No query
 //! strings, no header fields, no token: client text is escaped by JSON and cut (security.md G).
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::io;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use prometheus_client::metrics::counter::Counter;
 use serde::Serialize;
 
-/// Lines that may wait for the writer.
-const QUEUE: usize = 16 * 1024;
+mod writer;
+
+use writer::{Out, Shelves};
+
 /// Characters of a client's text that are kept.
 const KEPT: usize = 64;
 
@@ -69,19 +70,13 @@ pub struct AccessRecord<'a> {
 /// The workers' end of the log; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct AccessLog {
-    queue: Option<SyncSender<Message>>,
+    shelves: Option<Arc<Shelves>>,
     dropped: Counter,
 }
 
-/// The writing thread; join it after the last [`AccessLog`] is gone.
+/// The writing thread.
 #[derive(Debug)]
-pub struct Writer(Option<JoinHandle<()>>);
-
-#[derive(Debug)]
-enum Message {
-    Line(Vec<u8>),
-    Reopen,
-}
+pub struct Writer(Option<(Arc<Shelves>, JoinHandle<()>)>);
 
 // === impl AccessLog ===
 
@@ -89,45 +84,41 @@ impl AccessLog {
     /// Opens the destination and starts its thread.
     pub fn open(destination: Destination, dropped: Counter) -> io::Result<(Self, Writer)> {
         let out = match &destination {
-            Destination::Off => return Ok((Self { queue: None, dropped }, Writer(None))),
+            Destination::Off => return Ok((Self { shelves: None, dropped }, Writer(None))),
             Destination::Stdout => Out::Stdout(io::stdout()),
-            Destination::File(path) => Out::File(path.clone(), append_to(path)?),
+            Destination::File(path) => Out::file(path)?,
         };
-        let (queue, lines) = sync_channel(QUEUE);
-        let thread = std::thread::Builder::new()
-            .name("access-log".to_owned())
-            .spawn(move || write_lines(BufWriter::with_capacity(64 * 1024, out), &lines))?;
-        Ok((Self { queue: Some(queue), dropped }, Writer(Some(thread))))
+        let shelves = Arc::new(Shelves::default());
+        let thread = writer::start(Arc::clone(&shelves), out)?;
+        let writer = Writer(Some((Arc::clone(&shelves), thread)));
+        Ok((Self { shelves: Some(shelves), dropped }, writer))
     }
 
     /// Whether anything is written at all.
     pub const fn is_on(&self) -> bool {
-        self.queue.is_some()
+        self.shelves.is_some()
     }
 
     /// Hands one line over, or drops and counts it.
     pub fn write(&self, record: &AccessRecord<'_>) {
-        let Some(queue) = &self.queue else { return };
-        let mut line = Vec::with_capacity(384);
-        if serde_json::to_writer(&mut line, record).is_err() {
-            self.dropped.inc();
-            return;
-        }
-        line.push(b'\n');
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
-            queue.try_send(Message::Line(line))
-        {
+        let Some(shelves) = &self.shelves else { return };
+        if !shelves.lay(|lines| serde_json::to_writer(lines, record).is_ok()) {
             self.dropped.inc();
         }
     }
 
     /// Opens the file again, after it was moved away (SIGHUP).
     pub fn reopen(&self) {
-        if let Some(queue) = &self.queue
-            && queue.send(Message::Reopen).is_err()
-        {
-            tracing::error!("the access log's writer has ended");
+        if let Some(shelves) = &self.shelves {
+            shelves.reopen();
         }
+    }
+}
+
+/// A log that writes nowhere.
+impl Default for AccessLog {
+    fn default() -> Self {
+        Self { shelves: None, dropped: Counter::default() }
     }
 }
 
@@ -139,72 +130,89 @@ pub fn cut(text: &str) -> &str {
 // === impl Writer ===
 
 impl Writer {
-    /// Waits until every line is written.
-    pub fn join(self) {
-        if let Some(thread) = self.0
-            && thread.join().is_err()
-        {
+    /// Writes what is there and ends, whoever still holds the log.
+    pub fn finish(self) {
+        let Some((shelves, thread)) = self.0 else { return };
+        shelves.end();
+        if thread.join().is_err() {
             tracing::error!("the access log's writer panicked");
         }
     }
 }
 
-#[derive(Debug)]
-enum Out {
-    Stdout(io::Stdout),
-    File(PathBuf, File),
-}
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
 
-impl Write for Out {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Stdout(out) => out.write(bytes),
-            Self::File(_, file) => file.write(bytes),
+    use super::*;
+
+    fn record(path: &str) -> AccessRecord<'_> {
+        AccessRecord {
+            time: 1,
+            request_id: "r",
+            route: "orders",
+            client: std::net::IpAddr::from([192, 0, 2, 1]),
+            method: "GET",
+            host: "api.example.com",
+            path,
+            status: 200,
+            outcome: "forwarded",
+            reason: "",
+            issuer: None,
+            subject: None,
+            token_id: None,
+            bytes: 2,
+            duration_us: 3,
         }
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::Stdout(out) => out.flush(),
-            Self::File(_, file) => file.flush(),
-        }
+    fn paths(file: &std::path::Path) -> Vec<String> {
+        let text = fs::read_to_string(file).unwrap();
+        let path = |line: &str| {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            line["path"].as_str().unwrap().to_owned()
+        };
+        text.lines().map(path).collect()
     }
-}
 
-fn append_to(path: &PathBuf) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).open(path)
-}
-
-fn write_lines(mut out: BufWriter<Out>, lines: &Receiver<Message>) {
-    // Blocks for the first line, then takes what is there, then flushes: a lone line is seen at once,
-    // a flood is written in large pieces.
-    while let Ok(first) = lines.recv() {
-        let told = std::iter::once(first)
-            .chain(lines.try_iter().take(QUEUE))
-            .try_for_each(|message| take(&mut out, message))
-            .and_then(|()| out.flush());
-        if let Err(error) = told {
-            tracing::error!(%error, "the access log can't be written");
-        }
-    }
-}
-
-fn take(out: &mut BufWriter<Out>, message: Message) -> io::Result<()> {
-    match message {
-        Message::Line(line) => out.write_all(&line),
-        Message::Reopen => {
-            out.flush()?;
-            if let Out::File(path, file) = out.get_mut() {
-                *file = append_to(path)?;
+    #[test]
+    fn every_line_of_every_thread_is_written_whole_and_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("access.jsonl");
+        let dropped = Counter::default();
+        let (log, writer) =
+            AccessLog::open(Destination::File(file.clone()), dropped.clone()).unwrap();
+        std::thread::scope(|scope| {
+            for thread in 0..20 {
+                let log = log.clone();
+                scope.spawn(move || {
+                    for number in 0..500 {
+                        log.write(&record(&format!("/{thread}/{number}")));
+                    }
+                });
             }
-            Ok(())
-        }
+        });
+        writer.finish();
+        let told = paths(&file);
+        assert_eq!((told.len(), dropped.get()), (20 * 500, 0));
+        assert_eq!(told.iter().collect::<BTreeSet<_>>().len(), 20 * 500);
     }
-}
 
-/// A log that writes nowhere.
-impl Default for AccessLog {
-    fn default() -> Self {
-        Self { queue: None, dropped: Counter::default() }
+    #[test]
+    fn a_file_that_was_moved_away_is_made_again_and_earlier_lines_went_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, old) = (folder.path().join("access.jsonl"), folder.path().join("old.jsonl"));
+        let (log, writer) =
+            AccessLog::open(Destination::File(file.clone()), Counter::default()).unwrap();
+        log.write(&record("/before"));
+        fs::rename(&file, &old).unwrap();
+        log.reopen();
+        while !file.exists() {
+            std::thread::yield_now();
+        }
+        log.write(&record("/after"));
+        writer.finish();
+        assert_eq!((paths(&old), paths(&file)), (vec!["/before".into()], vec!["/after".into()]));
     }
 }

@@ -111,7 +111,8 @@ impl Metrics {
             config_reloads: Family::default(),
         };
         it.register_data_plane();
-        it.register_state();
+        it.register_keys_and_revocations();
+        it.register_control();
         it
     }
 
@@ -174,7 +175,7 @@ impl Metrics {
         registry.register("log_dropped", "Access-log lines dropped", self.log_dropped.clone());
     }
 
-    fn register_state(&mut self) {
+    fn register_keys_and_revocations(&mut self) {
         let registry = self.registry.sub_registry_with_prefix("portcullis");
         registry.register("key_fetches", "Key sets fetched", self.key_fetches.clone());
         registry.register("keys", "Verifying keys loaded", self.keys.clone());
@@ -223,6 +224,10 @@ impl Metrics {
             "From a record's making to its being applied here",
             self.propagation_seconds.clone(),
         );
+    }
+
+    fn register_control(&mut self) {
+        let registry = self.registry.sub_registry_with_prefix("portcullis");
         registry.register("control_requests", "Control calls", self.control_requests.clone());
         registry.register(
             "config_generation",

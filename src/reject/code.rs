@@ -14,6 +14,8 @@ pub enum Code {
     BadRequest,
     /// The body is longer than the limit.
     BodyTooLarge,
+    /// A cookie alone, or with another token's CSRF field: another site may have sent the request.
+    CsrfFailed,
     /// An expectation other than `100-continue`.
     ExpectationFailed,
     /// The head is longer than the limit.
@@ -38,6 +40,8 @@ pub enum Code {
     TokenInvalid,
     /// No token (RFC 6750 §3.1: a challenge without an error).
     TokenMissing,
+    /// The log-in was too long ago (RFC 9470 §3 `insufficient_user_authentication`).
+    TokenNotFresh,
     /// The token was taken back.
     TokenRevoked,
     /// The upstream broke the connection or the protocol.
@@ -52,11 +56,12 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the alphabet.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::AccessDenied,
         Self::BadCredentials,
         Self::BadRequest,
         Self::BodyTooLarge,
+        Self::CsrfFailed,
         Self::ExpectationFailed,
         Self::HeadersTooLarge,
         Self::InsufficientScope,
@@ -69,6 +74,7 @@ impl Code {
         Self::TokenExpired,
         Self::TokenInvalid,
         Self::TokenMissing,
+        Self::TokenNotFresh,
         Self::TokenRevoked,
         Self::UpstreamError,
         Self::UpstreamTimeout,
@@ -82,6 +88,7 @@ impl Code {
             Self::BadCredentials => "bad-credentials",
             Self::BadRequest => "bad-request",
             Self::BodyTooLarge => "body-too-large",
+            Self::CsrfFailed => "csrf-failed",
             Self::ExpectationFailed => "expectation-failed",
             Self::HeadersTooLarge => "headers-too-large",
             Self::InsufficientScope => "insufficient-scope",
@@ -94,6 +101,7 @@ impl Code {
             Self::TokenExpired => "token-expired",
             Self::TokenInvalid => "token-invalid",
             Self::TokenMissing => "token-missing",
+            Self::TokenNotFresh => "token-not-fresh",
             Self::TokenRevoked => "token-revoked",
             Self::UpstreamError => "upstream-error",
             Self::UpstreamTimeout => "upstream-timeout",
@@ -105,10 +113,14 @@ impl Code {
     pub const fn status(self) -> StatusCode {
         match self {
             Self::BadCredentials | Self::BadRequest => StatusCode::BAD_REQUEST,
-            Self::TokenExpired | Self::TokenInvalid | Self::TokenMissing | Self::TokenRevoked => {
-                StatusCode::UNAUTHORIZED
+            Self::TokenExpired
+            | Self::TokenInvalid
+            | Self::TokenMissing
+            | Self::TokenNotFresh
+            | Self::TokenRevoked => StatusCode::UNAUTHORIZED,
+            Self::AccessDenied | Self::CsrfFailed | Self::InsufficientScope => {
+                StatusCode::FORBIDDEN
             }
-            Self::AccessDenied | Self::InsufficientScope => StatusCode::FORBIDDEN,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
@@ -131,6 +143,7 @@ impl Code {
             Self::BadCredentials => "The request must carry exactly one well-formed credential",
             Self::BadRequest => "The request is malformed or ambiguous",
             Self::BodyTooLarge => "The request body is too large",
+            Self::CsrfFailed => "The request does not prove that its own site sent it",
             Self::ExpectationFailed => "The expectation can't be met",
             Self::HeadersTooLarge => "The request header section is too large",
             Self::InsufficientScope => "The token lacks a required scope",
@@ -143,6 +156,7 @@ impl Code {
             Self::TokenExpired => "The token expired",
             Self::TokenInvalid => "The token is not accepted",
             Self::TokenMissing => "A token is required",
+            Self::TokenNotFresh => "A more recent log-in is required",
             Self::TokenRevoked => "The token was revoked",
             Self::UpstreamError => "The upstream failed",
             Self::UpstreamTimeout => "The upstream did not answer in time",

@@ -5,15 +5,16 @@
 
 mod challenge;
 mod code;
+mod flask;
 mod problem;
 
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderValue, Response};
+use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use thiserror::Error;
 
-use crate::access::AccessError;
+use crate::access::{AccessError, Fresh};
 use crate::config::ErrorProfile;
 use crate::forward::ForwardError;
 use crate::request::RequestError;
@@ -22,6 +23,7 @@ use crate::route::{RouteError, TargetError};
 use crate::token::{BearerError, TokenError};
 
 pub use code::Code;
+pub use flask::{Asked, Said};
 
 /// Why a request is not forwarded, or its answer not delivered.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -59,8 +61,12 @@ pub struct Context<'a> {
     pub realm: &'a str,
     /// The scopes the route asks for.
     pub scopes: &'a [Box<str>],
+    /// How fresh a token the route asks for.
+    pub fresh: Option<Fresh>,
     /// The form of the answer.
     pub profile: ErrorProfile,
+    /// What flask-jwt-extended would say, where that is the form and it has words for it.
+    pub said: Option<&'a Said>,
     /// The request's id.
     pub request_id: &'a str,
 }
@@ -75,8 +81,7 @@ impl Rejection {
             Self::Target(error) => target_code(*error),
             Self::Route(RouteError::NotFound) => Code::NoRoute,
             Self::Route(RouteError::MethodNotAllowed(_)) => Code::MethodNotAllowed,
-            Self::Bearer(BearerError::Missing) => Code::TokenMissing,
-            Self::Bearer(BearerError::Malformed | BearerError::Repeated) => Code::BadCredentials,
+            Self::Bearer(error) => bearer_code(*error),
             Self::Token(error) => token_code(*error),
             Self::Revocation(error) => revocation_code(*error),
             Self::Access(error) => access_code(*error),
@@ -93,9 +98,7 @@ impl Rejection {
             Self::Target(TargetError::Malformed) => "path_malformed",
             Self::Route(RouteError::NotFound) => "no_route",
             Self::Route(RouteError::MethodNotAllowed(_)) => "method",
-            Self::Bearer(BearerError::Missing) => "missing",
-            Self::Bearer(BearerError::Malformed) => "bearer_malformed",
-            Self::Bearer(BearerError::Repeated) => "bearer_repeated",
+            Self::Bearer(error) => bearer_reason(*error),
             Self::Token(error) => token_reason(*error),
             Self::Revocation(error) => revocation_reason(*error),
             Self::Access(error) => access_reason(*error),
@@ -114,19 +117,17 @@ impl Rejection {
     /// The answer.
     pub fn into_response(self, context: Context<'_>) -> Response<Full<Bytes>> {
         let code = self.code();
-        let instance = format!("urn:portcullis:request:{}", context.request_id);
-        let body = match context.profile {
-            ErrorProfile::Rfc6750 => problem::body(code, &instance),
-            ErrorProfile::Bare => Bytes::new(),
-        };
+        let (status, media_type, body) = content(code, &context);
         let mut response = Response::new(Full::new(body));
-        *response.status_mut() = code.status();
+        *response.status_mut() = status;
         let fields = response.headers_mut();
         fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if context.profile == ErrorProfile::Rfc6750 {
-            fields.insert(CONTENT_TYPE, HeaderValue::from_static(problem::MEDIA_TYPE));
+        if let Some(media_type) = media_type {
+            fields.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         }
-        if let Some(challenge) = challenge::challenge(code, context.realm, context.scopes) {
+        if context.profile != ErrorProfile::Flask
+            && let Some(challenge) = challenge::challenge(code, &context)
+        {
             fields.insert(WWW_AUTHENTICATE, challenge);
         }
         if let Some(seconds) = code.retry_after() {
@@ -141,6 +142,47 @@ impl Rejection {
             fields.insert(ALLOW, allow);
         }
         response
+    }
+}
+
+fn content(code: Code, context: &Context<'_>) -> (StatusCode, Option<&'static str>, Bytes) {
+    match context.profile {
+        ErrorProfile::Rfc6750 => {
+            let instance = format!("urn:portcullis:request:{}", context.request_id);
+            (code.status(), Some(problem::MEDIA_TYPE), problem::body(code, &instance))
+        }
+        ErrorProfile::Bare => (code.status(), None, Bytes::new()),
+        ErrorProfile::Flask => {
+            let (status, message) = match context.said {
+                Some(said) => (said.status, &*said.message),
+                None => (code.status(), code.detail()),
+            };
+            (status, Some(flask::MEDIA_TYPE), flask::body(message))
+        }
+    }
+}
+
+const fn bearer_code(error: BearerError) -> Code {
+    match error {
+        BearerError::Missing => Code::TokenMissing,
+        BearerError::Malformed | BearerError::Prefix | BearerError::Repeated => {
+            Code::BadCredentials
+        }
+        BearerError::CsrfClaim | BearerError::CsrfMismatch | BearerError::CsrfMissing => {
+            Code::CsrfFailed
+        }
+    }
+}
+
+const fn bearer_reason(error: BearerError) -> &'static str {
+    match error {
+        BearerError::CsrfClaim => "csrf_claim",
+        BearerError::CsrfMismatch => "csrf_mismatch",
+        BearerError::CsrfMissing => "csrf_missing",
+        BearerError::Malformed => "bearer_malformed",
+        BearerError::Missing => "missing",
+        BearerError::Prefix => "bearer_prefix",
+        BearerError::Repeated => "bearer_repeated",
     }
 }
 
@@ -251,6 +293,7 @@ const fn access_code(error: AccessError) -> Code {
         AccessError::Denied => Code::AccessDenied,
         AccessError::InsufficientScope => Code::InsufficientScope,
         AccessError::Issuer | AccessError::TokenType => Code::TokenInvalid,
+        AccessError::NotFresh => Code::TokenNotFresh,
     }
 }
 
@@ -259,6 +302,7 @@ const fn access_reason(error: AccessError) -> &'static str {
         AccessError::Denied => "rule",
         AccessError::InsufficientScope => "scope",
         AccessError::Issuer => "issuer_here",
+        AccessError::NotFresh => "not_fresh",
         AccessError::TokenType => "token_type",
     }
 }
@@ -287,11 +331,12 @@ const fn forward_reason(error: ForwardError) -> &'static str {
 }
 
 /// Every reason there is, in the order of the alphabet; the vocabulary of log and metric.
-pub const REASONS: [&str; 50] = [
+pub const REASONS: [&str; 55] = [
     "algorithm",
     "audience",
     "authority",
     "bearer_malformed",
+    "bearer_prefix",
     "bearer_repeated",
     "body",
     "body_broken",
@@ -299,6 +344,9 @@ pub const REASONS: [&str; 50] = [
     "claim",
     "connect",
     "critical",
+    "csrf_claim",
+    "csrf_mismatch",
+    "csrf_missing",
     "expectation",
     "expired",
     "framing",
@@ -315,6 +363,7 @@ pub const REASONS: [&str; 50] = [
     "no_keys",
     "no_path",
     "no_route",
+    "not_fresh",
     "not_yet_valid",
     "path_ambiguous",
     "path_malformed",

@@ -29,5 +29,7 @@ pub(super) fn body(code: Code, instance: &str) -> Bytes {
         instance,
         code: code.as_str(),
     };
-    serde_json::to_vec(&problem).expect("strings and a number are always JSON").into()
+    let mut body = Vec::with_capacity(512);
+    serde_json::to_writer(&mut body, &problem).expect("strings and a number are always JSON");
+    body.into()
 }

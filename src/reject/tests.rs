@@ -17,8 +17,15 @@ const REQUEST: [RequestError; 9] = [
 ];
 const TARGET: [TargetError; 3] =
     [TargetError::NoPath, TargetError::Ambiguous, TargetError::Malformed];
-const BEARER: [BearerError; 3] =
-    [BearerError::Missing, BearerError::Malformed, BearerError::Repeated];
+const BEARER: [BearerError; 7] = [
+    BearerError::Missing,
+    BearerError::Malformed,
+    BearerError::Repeated,
+    BearerError::Prefix,
+    BearerError::CsrfMissing,
+    BearerError::CsrfClaim,
+    BearerError::CsrfMismatch,
+];
 const TOKEN: [TokenError; 15] = [
     TokenError::TooLong,
     TokenError::Malformed,
@@ -47,7 +54,8 @@ const REVOCATION: [RevocationError; 9] = [
     RevocationError::NotLoaded,
     RevocationError::Stale,
 ];
-const ACCESS: [AccessError; 4] = [
+const ACCESS: [AccessError; 5] = [
+    AccessError::NotFresh,
     AccessError::TokenType,
     AccessError::Issuer,
     AccessError::InsufficientScope,
@@ -79,9 +87,17 @@ fn all() -> Vec<Rejection> {
 }
 
 fn answer(rejection: Rejection) -> (http::response::Parts, serde_json::Value) {
+    answer_in(ErrorProfile::Rfc6750, rejection)
+}
+
+fn answer_in(
+    profile: ErrorProfile,
+    rejection: Rejection,
+) -> (http::response::Parts, serde_json::Value) {
     let scopes = ["a".into(), "b".into()];
-    let profile = ErrorProfile::Rfc6750;
-    let context = Context { realm: "orders", scopes: &scopes, profile, request_id: "id-1" };
+    let (fresh, said) = (Some(Fresh::Marked), None);
+    let context =
+        Context { realm: "orders", scopes: &scopes, fresh, profile, said, request_id: "id-1" };
     let (head, body) = rejection.into_response(context).into_parts();
     let body = body.collect();
     let body =
@@ -139,5 +155,15 @@ fn the_clients_text_does_not_tell_which_check_of_the_token_failed() {
     for error in TOKEN {
         let known = matches!(error, TokenError::Expired | TokenError::KeysUnavailable);
         assert_eq!(told(error) == "The token is not accepted", !known, "{error:?}");
+    }
+}
+
+#[test]
+fn every_refusal_in_flask_s_form_is_a_message_without_a_challenge() {
+    for rejection in all() {
+        let (head, body) = answer_in(ErrorProfile::Flask, rejection.clone());
+        assert_eq!(head.headers[CONTENT_TYPE], "application/json");
+        assert!(!head.headers.contains_key(WWW_AUTHENTICATE), "{rejection:?}");
+        assert_eq!(body, serde_json::json!({ "msg": rejection.code().detail() }));
     }
 }

@@ -114,6 +114,18 @@ pub trait RevocationFeed: Send + 'static {
 
     /// The next event. Cancel-safe: a dropped future loses nothing.
     fn next(&mut self) -> impl Future<Output = Result<FeedEvent, FeedError>> + Send;
+
+    /// Goes on after a cursor that this node has kept, without a checkpoint; `next` then continues
+    /// from there. [`FeedError::Truncated`] when the store can't: another epoch, a log that no longer
+    /// reaches back so far, or one that ends before.
+    fn resume(
+        &mut self,
+        epoch: Epoch,
+        after: &Cursor,
+    ) -> impl Future<Output = Result<(), FeedError>> + Send {
+        let (_, after) = (epoch, after.clone());
+        async { Err(FeedError::Truncated(after)) }
+    }
 }
 
 /// The writing side.

@@ -30,7 +30,8 @@ pub fn judge(path: &str) -> Result<Cow<'_, str>, TargetError> {
     let encoded = scan(path.as_bytes())?;
     let path = if encoded { Cow::Owned(decode(path)?) } else { Cow::Borrowed(path) };
     for segment in path.split('/').skip(1) {
-        if segment == "." || segment == ".." {
+        // A server behind may trim: `/admin%20` would be `/admin` to it.
+        if segment == "." || segment == ".." || segment.trim() != segment {
             return Err(TargetError::Ambiguous);
         }
     }
@@ -70,10 +71,14 @@ fn decode(path: &str) -> Result<String, TargetError> {
         rest = &after[2..];
         match byte {
             b'/' | b'\\' | b';' | b'?' | b'#' => return Err(TargetError::Ambiguous),
-            b'%' if hex_pair(rest).is_some() => return Err(TargetError::Ambiguous),
             _ if byte.is_ascii_control() => return Err(TargetError::Malformed),
             _ => decoded.push(byte),
         }
+    }
+    // An encoded encoding, its digits perhaps encoded too: `%252e`, `%25%32%65`.
+    let encodes = |at: usize| decoded[at] == b'%' && hex_pair(&decoded[at + 1..]).is_some();
+    if (0..decoded.len()).any(encodes) {
+        return Err(TargetError::Ambiguous);
     }
     // An overlong or broken sequence is what one decoder drops and another keeps.
     String::from_utf8(decoded).map_err(|_not_utf8| TargetError::Malformed)
@@ -135,6 +140,12 @@ mod tests {
             "/a%23b",
             "/a#b",
             "/%2561dmin",
+            "/a%20",
+            "/%20a",
+            "/a%c2%a0/b",
+            "/%25%36%31dmin",
+            "/%25%32%65%25%32%65/a",
+            "/%256%31",
         ] {
             assert_eq!(judge(path), Err(TargetError::Ambiguous), "{path}");
         }

@@ -1,49 +1,12 @@
-//! The credential in a request: found in the places a route names, in strict order.
+//! A bearer token as it stands in a request, and the one strict form of the field that carries it.
 
 use std::fmt;
 
-use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderName};
-
 use super::BearerError;
-
-/// Where a route looks for the token.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TokenSource {
-    /// The header field.
-    pub header: HeaderName,
-    /// The scheme before the token, compared without case; `None`: the field is the token.
-    pub scheme: Option<Box<str>>,
-}
 
 /// A token as it stands in the request; not yet believed, never printed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct BearerToken<'r>(&'r str);
-
-// === impl TokenSource ===
-
-impl TokenSource {
-    /// `Authorization: Bearer`, the place of RFC 6750 §2.1.
-    pub fn authorization_bearer() -> Self {
-        Self { header: AUTHORIZATION, scheme: Some("Bearer".into()) }
-    }
-
-    /// The token in this place, if there is one.
-    fn look<'r>(&self, headers: &'r HeaderMap) -> Result<Option<BearerToken<'r>>, BearerError> {
-        let mut fields = headers.get_all(&self.header).iter();
-        let Some(field) = fields.next() else { return Ok(None) };
-        // Whatever the schemes are: who reads the first and who reads the last must not differ.
-        if fields.next().is_some() {
-            return Err(BearerError::Repeated);
-        }
-        let value = field.as_bytes();
-        match &self.scheme {
-            Some(scheme) => after_scheme(value, scheme.as_bytes()),
-            None if value.is_empty() => Ok(None),
-            None => b64token(value).map(Some),
-        }
-    }
-}
 
 // === impl BearerToken ===
 
@@ -51,21 +14,6 @@ impl<'r> BearerToken<'r> {
     /// Wraps text that is one credential.
     pub const fn new(text: &'r str) -> Self {
         Self(text)
-    }
-
-    /// Looks in each place in order. A place without a token leads to the next one; a malformed
-    /// credential ends the search, and so do two places that both carry one.
-    pub fn find(sources: &[TokenSource], headers: &'r HeaderMap) -> Result<Self, BearerError> {
-        let mut found = None;
-        for source in sources {
-            match (source.look(headers), found) {
-                (Ok(None), _) => {}
-                (Ok(Some(token)), None) => found = Some(token),
-                (Err(error), None) => return Err(error),
-                (Ok(Some(_)) | Err(_), Some(_)) => return Err(BearerError::Repeated),
-            }
-        }
-        found.ok_or(BearerError::Missing)
     }
 
     /// The token's text.
@@ -77,6 +25,18 @@ impl<'r> BearerToken<'r> {
 impl fmt::Debug for BearerToken<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("BearerToken(..)")
+    }
+}
+
+/// The credential of a header field; `None` where there is none of the scheme.
+pub(super) fn in_field<'r>(
+    value: &'r [u8],
+    scheme: Option<&str>,
+) -> Result<Option<BearerToken<'r>>, BearerError> {
+    match scheme {
+        Some(scheme) => after_scheme(value, scheme.as_bytes()),
+        None if value.is_empty() => Ok(None),
+        None => b64token(value).map(Some),
     }
 }
 
@@ -109,7 +69,7 @@ fn strip_scheme<'v>(value: &'v [u8], scheme: &[u8]) -> Option<&'v [u8]> {
 }
 
 /// One or more letters of the alphabet, then any number of `=`.
-fn b64token(value: &[u8]) -> Result<BearerToken<'_>, BearerError> {
+pub(super) fn b64token(value: &[u8]) -> Result<BearerToken<'_>, BearerError> {
     let padding = value.iter().rev().take_while(|byte| **byte == b'=').count();
     let letters = &value[..value.len() - padding];
     if !letters.is_empty() && letters.iter().copied().all(is_b64token_letter) {

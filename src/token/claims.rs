@@ -16,6 +16,7 @@ pub struct Claims {
     expires_at: Option<UnixTime>,
     not_before: Option<UnixTime>,
     issued_at: Option<UnixTime>,
+    text_dates: bool,
 }
 
 /// A claim by name, or inside objects: `realm_access.roles`. A claim whose own name holds the dots wins.
@@ -30,6 +31,12 @@ impl Claims {
     /// A registered claim of another type is [`TokenError::Malformed`], never "absent"; whether an
     /// absent one is missed is the issuer's rule.
     pub fn parse(payload: &[u8]) -> Result<Self, TokenError> {
+        let claims = Self::parse_with_text_dates(payload)?;
+        if claims.text_dates { Err(TokenError::Malformed) } else { Ok(claims) }
+    }
+
+    /// The same, but a date may be text that holds a whole number, for issuers that are known for it.
+    pub(super) fn parse_with_text_dates(payload: &[u8]) -> Result<Self, TokenError> {
         let members = strict_json::parse_object(payload).map_err(|_cause| TokenError::Malformed)?;
         for name in ["iss", "sub", "jti"] {
             if members.get(name).is_some_and(|value| !value.is_string()) {
@@ -43,8 +50,16 @@ impl Claims {
             expires_at: date(&members, "exp", f64::floor)?,
             not_before: date(&members, "nbf", f64::ceil)?,
             issued_at: date(&members, "iat", f64::floor)?,
+            text_dates: ["exp", "nbf", "iat"]
+                .iter()
+                .any(|name| members.get(*name).is_some_and(Value::is_string)),
             members,
         })
+    }
+
+    /// Whether a date is text, which RFC 7519 §2 does not know.
+    pub(super) const fn has_text_dates(&self) -> bool {
+        self.text_dates
     }
 
     /// The member of that name, whatever its type.
@@ -134,10 +149,15 @@ fn date(
     round: fn(f64) -> f64,
 ) -> Result<Option<UnixTime>, TokenError> {
     let Some(value) = members.get(name) else { return Ok(None) };
-    let Value::Number(number) = value else { return Err(TokenError::Malformed) };
-    let seconds = match (number.as_u64(), number.as_f64()) {
-        (Some(whole), _) => whole,
-        (None, Some(fraction)) if (0.0..TWO_TO_63).contains(&fraction) => round(fraction) as u64,
+    let seconds = match value {
+        Value::Number(number) => match (number.as_u64(), number.as_f64()) {
+            (Some(whole), _) => whole,
+            (None, Some(part)) if (0.0..TWO_TO_63).contains(&part) => round(part) as u64,
+            _ => return Err(TokenError::Malformed),
+        },
+        Value::String(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
+            text.parse().map_err(|_cause| TokenError::Malformed)?
+        }
         _ => return Err(TokenError::Malformed),
     };
     if seconds >= 1 << 63 {

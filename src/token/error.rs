@@ -14,6 +14,18 @@ pub enum BearerError {
     /// More than one credential (RFC 9110 §11.6.2: `Authorization` is no list).
     #[error("more than one credential")]
     Repeated,
+    /// A query parameter that does not begin with the prefix it should have.
+    #[error("the query parameter lacks its prefix")]
+    Prefix,
+    /// A cookie alone: the field that a script of the same origin would have set is not there.
+    #[error("the CSRF token is missing")]
+    CsrfMissing,
+    /// The token has no claim `csrf` to compare with.
+    #[error("the token has no claim csrf")]
+    CsrfClaim,
+    /// The field and the token's claim are not the same.
+    #[error("the CSRF token does not match")]
+    CsrfMismatch,
 }
 
 /// Why a token was not accepted. No variant carries a byte of the token.

@@ -36,6 +36,8 @@ pub struct IssuerConfig {
     pub max_lifetime: MaxLifetime,
     /// Claims that must be there, beyond the issuer and audience rules.
     pub require: Vec<Box<str>>,
+    /// Whether `exp`, `nbf` and `iat` may be text that holds a whole number.
+    pub text_dates: bool,
     /// Accepted `typ` header values.
     pub typ: TypeHeaders,
     /// How the token's kind is told.
@@ -95,6 +97,8 @@ pub struct TokenTypeRule {
     pub refresh: Vec<Box<str>>,
     /// What a token without the word is; `None` refuses it.
     pub missing: Option<TokenType>,
+    /// What a token with another word, or with something else than text, is; `None` refuses it.
+    pub other: Option<TokenType>,
 }
 
 /// Where the word that tells a token's kind is.
@@ -150,15 +154,21 @@ impl TrustedIssuer {
 
     /// Loads keys that are at hand: a secret, a file. Keys behind a URL stay unloaded.
     pub fn load_local(&self) -> Result<(), KeysError> {
-        let allowed = &self.config.algorithms;
-        let keys = match &self.config.keys {
-            KeysConfig::Secret(secret) => KeySet::from_secret(secret.expose(), allowed)?,
-            KeysConfig::JwksFile(path) => KeySet::parse_jwks(&read(path)?, allowed)?,
-            KeysConfig::PemFile(path) => KeySet::parse_pem(&read(path)?, allowed)?,
-            KeysConfig::JwksUrl(_) | KeysConfig::Discovery => return Ok(()),
-        };
-        self.set_keys(keys);
+        if let Some(keys) = self.read_local()? {
+            self.set_keys(keys);
+        }
         Ok(())
+    }
+
+    /// Reads keys that are at hand without putting them in place; `None` for keys behind a URL.
+    pub fn read_local(&self) -> Result<Option<KeySet>, KeysError> {
+        let allowed = &self.config.algorithms;
+        match &self.config.keys {
+            KeysConfig::Secret(secret) => KeySet::from_secret(secret.expose(), allowed).map(Some),
+            KeysConfig::JwksFile(path) => KeySet::parse_jwks(&read(path)?, allowed).map(Some),
+            KeysConfig::PemFile(path) => KeySet::parse_pem(&read(path)?, allowed).map(Some),
+            KeysConfig::JwksUrl(_) | KeysConfig::Discovery => Ok(None),
+        }
     }
 
     /// Its rules.
@@ -185,6 +195,19 @@ impl TrustedIssuer {
     pub fn set_keys(&self, keys: KeySet) {
         self.keys.store(Some(Arc::new(keys)));
         self.keys_changed();
+    }
+
+    /// Goes on with an earlier issuer's keys while it has none of its own, if they are from the same
+    /// place: a rule that a reload changes is no reason to be without keys until the next fetch.
+    pub fn inherit_keys(&self, before: &Self) {
+        let (wanted, had) = (&self.config, &before.config);
+        let same = wanted.issuer == had.issuer
+            && wanted.keys == had.keys
+            && wanted.algorithms == had.algorithms;
+        if same && self.keys.load().is_none() {
+            self.keys.store(before.keys());
+            self.generation.fetch_add(1, Ordering::Release);
+        }
     }
 
     /// Takes the keys away: they were not confirmed for too long.

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::{fmt, io};
 
-use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -13,6 +12,7 @@ use smallvec::SmallVec;
 use thiserror::Error;
 
 use super::jws::Jws;
+use super::signature::Ready;
 use super::{TokenError, jwk, pem};
 
 /// The longest key set that is read, in bytes.
@@ -25,7 +25,7 @@ const MAX_KEYS: usize = 64;
 pub struct VerifyingKey {
     id: Option<Arc<str>>,
     algorithm: Algorithm,
-    key: DecodingKey,
+    key: Ready,
 }
 
 /// An issuer's keys; never empty.
@@ -98,8 +98,8 @@ struct Document<'d> {
 // === impl VerifyingKey ===
 
 impl VerifyingKey {
-    pub(super) const fn new(id: Option<Arc<str>>, algorithm: Algorithm, key: DecodingKey) -> Self {
-        Self { id, algorithm, key }
+    pub(super) fn new(id: Option<Arc<str>>, algorithm: Algorithm, key: DecodingKey) -> Self {
+        Self { id, algorithm, key: Ready::new(key, algorithm) }
     }
 
     /// Its `kid`.
@@ -114,15 +114,7 @@ impl VerifyingKey {
 
     /// Whether the signature is this key's.
     pub(super) fn verify(&self, jws: &Jws<'_>) -> Result<(), TokenError> {
-        let message = jws.signing_input.as_bytes();
-        match jsonwebtoken::crypto::verify(jws.signature, message, &self.key, self.algorithm) {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(TokenError::BadSignature),
-            Err(error) => match error.kind() {
-                ErrorKind::Base64(_) => Err(TokenError::Malformed),
-                _ => Err(TokenError::BadSignature),
-            },
-        }
+        self.key.verify(jws)
     }
 }
 

@@ -7,15 +7,20 @@ mod bearer;
 mod cache;
 mod claims;
 mod error;
+pub(crate) mod form;
 mod header;
 mod issuer;
 mod jwk;
 mod jws;
 mod keys;
+mod lenient;
 pub mod mint;
 mod pem;
+mod places;
+mod pyjwt;
 mod refresh;
 mod rules;
+mod signature;
 mod strict_json;
 mod types;
 mod verify;
@@ -23,7 +28,7 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
-pub use bearer::{BearerToken, TokenSource};
+pub use bearer::BearerToken;
 pub use cache::TokenCache;
 pub use claims::{ClaimPath, Claims};
 pub use error::{BearerError, TokenError};
@@ -32,6 +37,8 @@ pub use issuer::{
     TypeHeaders,
 };
 pub use keys::{KeySet, KeysError, VerifyingKey};
+pub use places::{Csrf, Found, Reading, TokenSource};
+pub use pyjwt::Fault;
 pub use refresh::KeyRefresher;
 pub use types::{TokenType, TokenTypes};
 pub use verify::{Authentic, Verified, Verifier};

@@ -20,7 +20,8 @@ enum Word<'t> {
     Other,
 }
 
-/// Checks every rule; gives the token's kind and the second from which on it is refused.
+/// Checks every rule but one; gives the token's kind and the second from which on it is refused, for
+/// that one is asked again each time the token is shown.
 pub(super) fn check(
     config: &IssuerConfig,
     header: &Header<'_>,
@@ -33,11 +34,7 @@ pub(super) fn check(
     check_audience(&config.audiences, claims)?;
     let expires_at = check_lifetime(config, claims, kind, now)?;
     check_not_future(claims, now.saturating_add(config.leeway))?;
-    let valid_until = expires_at.saturating_add(config.leeway);
-    if now >= valid_until {
-        return Err(TokenError::Expired);
-    }
-    Ok((kind, valid_until))
+    Ok((kind, expires_at.saturating_add(config.leeway)))
 }
 
 /// RFC 8725 §3.11; an absent `typ` is accepted (RFC 7519 §5.1).
@@ -67,7 +64,8 @@ fn check_required(config: &IssuerConfig, claims: &Claims) -> Result<(), TokenErr
     if config.require.iter().all(|name| has(name)) { Ok(()) } else { Err(TokenError::MissingClaim) }
 }
 
-/// The kind by the issuer's words; a word that is in neither list is another kind (RFC 8725 §3.12).
+/// The kind by the issuer's words; a word that is in neither list is another kind (RFC 8725 §3.12)
+/// unless the issuer is said to mean one of ours by it.
 fn kind_of(
     rule: &TokenTypeRule,
     header: &Header<'_>,
@@ -81,7 +79,7 @@ fn kind_of(
         Word::Absent => rule.missing,
         Word::Text(word) if rule.access.iter().any(|it| **it == *word) => Some(TokenType::Access),
         Word::Text(word) if rule.refresh.iter().any(|it| **it == *word) => Some(TokenType::Refresh),
-        Word::Text(_) | Word::Other => None,
+        Word::Text(_) | Word::Other => rule.other,
     }
     .ok_or(TokenError::UnknownType)
 }

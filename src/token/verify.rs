@@ -78,6 +78,18 @@ impl Verifier {
     /// Verifies a token at the time `now`. The signature comes before every rule about claims, so
     /// that no answer but "trusted issuer without keys" tells of what was not signed.
     pub fn verify(&self, token: BearerToken<'_>, now: UnixTime) -> Result<Verified, TokenError> {
+        let verified = self.verify_all_but_expiry(token, now)?;
+        verified.is_current(now)?;
+        Ok(verified)
+    }
+
+    /// The same for whoever keeps the outcome and asks [`Verified::is_current`] on every use: an expired
+    /// token is one whose signature was right and which no time makes good again.
+    pub fn verify_all_but_expiry(
+        &self,
+        token: BearerToken<'_>,
+        now: UnixTime,
+    ) -> Result<Verified, TokenError> {
         let jws = Jws::split(token)?;
         let header = jws.header()?;
         let header = Header::parse(&header)?;
@@ -112,8 +124,11 @@ impl Verifier {
         jws: &Jws<'_>,
         header: &Header<'_>,
     ) -> Result<(Claims, &TrustedIssuer, Option<Arc<str>>), TokenError> {
-        let claims = Claims::parse(&jws.payload()?)?;
+        let claims = Claims::parse_with_text_dates(&jws.payload()?)?;
         let issuer = self.issuer_of(&claims, header)?;
+        if claims.has_text_dates() && !issuer.config().text_dates {
+            return Err(TokenError::Malformed);
+        }
         let key_id = with_key(issuer, header, |key| {
             key.verify(jws)?;
             Ok(key.id().cloned())
@@ -229,7 +244,7 @@ impl Verified {
 }
 
 /// Finds the header's key; a `kid` that is not known makes the issuer look for newer keys.
-fn with_key<T>(
+pub(super) fn with_key<T>(
     issuer: &TrustedIssuer,
     header: &Header<'_>,
     then: impl FnOnce(&VerifyingKey) -> Result<T, TokenError>,

@@ -2,10 +2,7 @@
 //! the restart, and none is there that nobody asked for.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -18,17 +15,11 @@ use crate::support::client::{ask, get};
 use crate::support::eventually::eventually;
 use crate::support::gateway::CREDENTIAL;
 use crate::support::issuer::now;
+use crate::support::program::Program;
 use crate::support::upstream::TestUpstream;
 
 const ROUNDS: usize = 100;
 const SECRET: &str = "a-shared-secret-of-at-least-thirty-two-bytes";
-
-/// The real program in a process of its own.
-struct Program {
-    child: Child,
-    data: SocketAddr,
-    control: SocketAddr,
-}
 
 /// What was asked for and what was acknowledged, over all rounds.
 #[derive(Default)]
@@ -37,65 +28,14 @@ struct Model {
     acknowledged: BTreeSet<String>,
 }
 
-// === impl Program ===
-
-impl Program {
-    fn start(config: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
-            .args(["run", "--config"])
-            .arg(config)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program starts");
-        let mut lines = BufReader::new(child.stderr.take().expect("a pipe"));
-        let (data, control) = loop {
-            let mut line = String::new();
-            assert_ne!(
-                lines.read_line(&mut line).expect("a line"),
-                0,
-                "it ended before it listened"
-            );
-            if let (Some(data), Some(control)) =
-                (address(&line, "data="), address(&line, "control="))
-            {
-                break (data, control);
-            }
-        };
-        // Its log must not fill the pipe.
-        std::thread::spawn(move || lines.lines().count());
-        let ready = || (get(control, "/readyz").try_send().ok()?.status == 200).then_some(());
-        eventually("ready", ready);
-        Self { child, data, control }
-    }
-
-    fn kill(&mut self) {
-        self.child.kill().expect("killed");
-        self.child.wait().expect("gone");
-    }
-
-    fn live(&self) -> BTreeSet<String> {
-        let answer = get(self.control, "/v1/revocations/export").bearer(CREDENTIAL).send();
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        let value = |line: &str| {
-            let record: Value = serde_json::from_str(line).expect("a record");
-            record["value"].as_str().expect("text").to_owned()
-        };
-        answer.text().lines().map(value).collect()
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-fn address(line: &str, name: &str) -> Option<SocketAddr> {
-    let rest = &line[line.find(name)? + name.len()..];
-    rest.split(|c: char| c.is_whitespace() || c == ',' || c == '"').next()?.parse().ok()
+fn live(program: &Program) -> BTreeSet<String> {
+    let answer = get(program.control, "/v1/revocations/export").bearer(CREDENTIAL).send();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let value = |line: &str| {
+        let record: Value = serde_json::from_str(line).expect("a record");
+        record["value"].as_str().expect("text").to_owned()
+    };
+    answer.text().lines().map(value).collect()
 }
 
 /// Revokes one token id after the other until the program is gone.
@@ -121,9 +61,17 @@ fn revoke_until_killed(
     }
 }
 
-/// A moment that differs from round to round, and is the same in every run.
-fn moment(round: usize) -> Duration {
-    Duration::from_micros(1_000 + (round as u64 * 7_919) % 45_000)
+/// Waits for a moment that differs from round to round: some acknowledgements, however slow the
+/// machine, and a little into the next ones.
+fn wait_for_the_moment(round: usize, model: &Mutex<Model>, before: usize) {
+    let wanted = before + 1 + round * 7 % 13;
+    eventually("some acknowledgements", || {
+        (model.lock().expect("not poisoned").acknowledged.len() >= wanted).then_some(())
+    });
+    let (begun, more) = (Instant::now(), Duration::from_micros(round as u64 * 7_919 % 12_000));
+    while let Some(left) = more.checked_sub(begun.elapsed()) {
+        std::thread::park_timeout(left);
+    }
 }
 
 fn configuration(upstream: SocketAddr) -> String {
@@ -181,15 +129,12 @@ fn every_acknowledged_revocation_survives_a_hundred_kills_and_none_is_invented()
             for _ in 0..3 {
                 scope.spawn(|| revoke_until_killed(control, round, &next, &model));
             }
-            let begun = Instant::now();
-            while begun.elapsed() < moment(round) {
-                std::thread::park_timeout(moment(round) - begun.elapsed());
-            }
+            wait_for_the_moment(round, &model, before.len());
             program.kill();
         });
         program = Program::start(&config);
 
-        let live = program.live();
+        let live = live(&program);
         let model = model.lock().expect("not poisoned");
         let lost: Vec<_> = model.acknowledged.difference(&live).collect();
         assert!(lost.is_empty(), "round {round}: acknowledged and lost: {lost:?}");

@@ -1,10 +1,8 @@
 //! A real Flask application with flask-jwt-extended behind the gateway: its tokens, its clients, and
 //! nothing of revocation in its code.
 
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::Command;
 
 use jsonwebtoken::Algorithm;
 use portcullis::token::mint::SigningKey;
@@ -13,51 +11,25 @@ use tempfile::TempDir;
 
 use crate::support::client::ask;
 use crate::support::gateway::{CREDENTIAL, Running};
+use crate::support::python::PythonApp;
 
 const SECRET: &str = "a-shared-secret-of-at-least-thirty-two-bytes";
 
-/// The application, killed when dropped.
-struct FlaskApp {
-    address: SocketAddr,
-    child: Child,
-    _stdin: ChildStdin,
-}
-
-// === impl FlaskApp ===
-
-impl FlaskApp {
-    fn start(algorithm: &str, folder: &Path) -> Self {
-        let python = std::env::var("PORTCULLIS_TEST_PYTHON")
-            .expect("PORTCULLIS_TEST_PYTHON names a Python with Flask: run ./scripts/test");
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let mut child = Command::new(python)
-            .arg(root.join("tests/fixtures/flask/app.py"))
-            .env("APP_ALGORITHM", algorithm)
-            .env("APP_SECRET", SECRET)
-            .env("APP_PRIVATE_KEY", folder.join("private.pem"))
-            .env("APP_PUBLIC_KEY", folder.join("public.pem"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the application starts");
-        let stdin = child.stdin.take().expect("a pipe");
-        let mut line = String::new();
-        let mut lines = BufReader::new(child.stdout.take().expect("a pipe"));
-        lines.read_line(&mut line).expect("its port");
-        let port: u16 = line.trim().parse().expect("a number");
-        Self { address: SocketAddr::from(([127, 0, 0, 1], port)), child, _stdin: stdin }
-    }
-}
-
-impl Drop for FlaskApp {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
+fn app(algorithm: &str, folder: &Path) -> PythonApp {
+    let path = |name: &str| folder.join(name).to_str().expect("UTF-8").to_owned();
+    PythonApp::start(
+        "tests/fixtures/flask/app.py",
+        &[
+            ("APP_ALGORITHM", algorithm),
+            ("APP_SECRET", SECRET),
+            ("APP_PRIVATE_KEY", &path("private.pem")),
+            ("APP_PUBLIC_KEY", &path("public.pem")),
+        ],
+    )
 }
 
 /// The gateway's configuration in front of the application; only the keys and the checks differ.
-fn configuration(app: &FlaskApp, issuer: &str, check: &str) -> String {
+fn configuration(app: &PythonApp, issuer: &str, check: &str) -> String {
     let app = app.address;
     format!(
         r#"
@@ -103,7 +75,7 @@ token_types = ["access"]
     )
 }
 
-fn start(algorithm: &str, check: &str) -> (FlaskApp, Running, TempDir) {
+fn start(algorithm: &str, check: &str) -> (PythonApp, Running, TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
     let write =
         |name: &str, text: &[u8]| std::fs::write(folder.path().join(name), text).expect("written");
@@ -123,7 +95,7 @@ fn start(algorithm: &str, check: &str) -> (FlaskApp, Running, TempDir) {
         "RS256" => "algorithms = [\"RS256\"]\nkeys = { pem_file = \"public.pem\" }",
         _ => "algorithms = [\"HS256\"]\nkeys = { secret = { file = \"flask.secret\" } }",
     };
-    let app = FlaskApp::start(algorithm, folder.path());
+    let app = app(algorithm, folder.path());
     let gateway = Running::start(folder.path(), &configuration(&app, issuer, check));
     (app, gateway, folder)
 }

@@ -1,18 +1,50 @@
 //! The integration tests: one binary, the real gateway on free ports, each module one topic.
 
 #![expect(unreachable_pub, reason = "a test binary has no interface")]
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod access; // who is let through
 mod at_once; // a revocation holds from its acknowledgement on
 mod cli_alone; // the program without a gateway
 mod cli_control; // the program against a control port
+mod control_attacks; // the control port under attack
 mod crash; // kill -9 under a stream of revocations
+mod credentials; // where and how a credential may stand
+mod demo; // the README's first command
+mod drain; // stopping while requests are in flight
+mod examples; // the applications of examples/flask behind their gateways
+#[cfg(feature = "redis")]
+mod faults; // three nodes, and a broker that things happen to
 mod feed_contract; // what every store must do
+#[cfg(feature = "redis")]
+mod feed_redis; // what only Redis can do to a feed
 mod flask; // a real application behind the gateway
+mod h2_attacks; // HTTP/2 that is malformed or floods
+mod hosts; // who is asked for
+mod identity; // what the upstream is told of whom
+mod issuers; // several issuers and their keys
+mod keys; // key sets behind a URL
+mod limits; // bounds that hold
+mod methods; // methods and preflights
+#[cfg(feature = "nats")]
 mod nats_access; // credentials, rights and TLS of a JetStream store
+#[cfg(feature = "nats")]
 mod nats_apps; // applications publish to a JetStream stream by themselves
+#[cfg(feature = "nats")]
 mod nats_gaps; // a JetStream stream that is purged, deleted, restored, killed
+mod observed; // the log and the metrics
+mod openid; // a real OpenID provider as the issuer
+mod parity; // flask-jwt-extended and the gateway asked the same
+mod paths; // paths that can be read in two ways
+mod places; // cookies, queries, CSRF, fresh tokens, preflights
+mod refused_bodies; // bodies of refused requests
+mod reload; // another configuration while requests run
 mod revocation_flow; // from the log through the follower into the set
+mod signals; // the program and what it is told by signals
 mod store_file; // the embedded store's file: cut, flipped, foreign, locked
 mod store_kill; // the embedded store's writer killed at random
 mod support;
+mod tokens; // tokens over the wire
+mod tokens_claims; // claims that are odd
+mod tokens_forged; // forged signatures
+mod tokens_headers; // headers that are odd

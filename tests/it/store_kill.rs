@@ -59,10 +59,19 @@ fn killed_writer(path: &Path, round: u64) -> Vec<String> {
         }
     });
     let mut answered = Vec::new();
-    let mut note = |line: String| answered.extend(line.strip_prefix("ok ").map(str::to_owned));
-    // It works from its first answer on; a few milliseconds into that it dies.
-    note(lines.recv_timeout(Duration::from_secs(30)).expect("a first line"));
-    let moment = Duration::from_micros(round * round * 7919 % 60_000);
+    let mut note = |line: String| {
+        let answer = line.strip_prefix("ok ").map(str::to_owned);
+        let is_answer = answer.is_some();
+        answered.extend(answer);
+        is_answer
+    };
+    // However slow the machine: some answers first, and a few milliseconds into the next it dies.
+    let mut wanted = 1 + round % 9;
+    while wanted > 0 {
+        let line = lines.recv_timeout(Duration::from_secs(60)).expect("another line");
+        wanted -= u64::from(note(line));
+    }
+    let moment = Duration::from_micros(round * round * 7919 % 30_000);
     let end = std::time::Instant::now() + moment;
     while let Some(left) = end.checked_duration_since(std::time::Instant::now()) {
         if let Ok(line) = lines.recv_timeout(left) {
@@ -71,7 +80,9 @@ fn killed_writer(path: &Path, round: u64) -> Vec<String> {
     }
     child.kill().expect("killed");
     child.wait().expect("gone");
-    lines.iter().for_each(note);
+    lines.iter().for_each(|line| {
+        note(line);
+    });
     reader.join().expect("the reader");
     answered
 }

@@ -5,7 +5,7 @@ use http::HeaderName;
 use crate::access::Access;
 use crate::config::ForwardConfig;
 use crate::config::raw::{Node, Table};
-use crate::token::ClaimPath;
+use crate::token::{ClaimPath, TokenSource};
 
 /// Fields that frame the message, carry credentials or say where a request came from, and those of
 /// one connection (RFC 9110 §7.6.1): the gateway's own business.
@@ -51,7 +51,7 @@ pub(super) fn forward(table: &Table<'_>, access: Option<&Access>) -> Option<Forw
         }
         Some(Access::Optional(rule) | Access::Required(rule)) => {
             let taken: Vec<_> =
-                rule.token_from.iter().map(|source| source.header.clone()).collect();
+                rule.token_from.iter().filter_map(TokenSource::header).cloned().collect();
             identity_headers(&table.section("claims"), &taken)
         }
         None => identity_headers(&table.section("claims"), &[]),
@@ -64,7 +64,9 @@ pub(super) fn token_header(node: &Node<'_>) -> Option<HeaderName> {
     let name = header_name(node)?;
     match name.as_str() {
         "authorization" | "proxy-authorization" => Some(name),
-        "cookie" => node.wrong("a token in a cookie: not supported in this version"),
+        "cookie" => {
+            node.wrong_but("a token in a cookie is named by its cookie", "{ cookie = \"name\" }")
+        }
         _ if is_reserved(&name) => node.wrong("this field is never a credential"),
         _ => Some(name),
     }

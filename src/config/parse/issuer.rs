@@ -48,7 +48,9 @@ fn issuer(table: &Table<'_>, names: &mut HashSet<String>) -> Option<IssuerConfig
     let audiences = audiences(table);
     let keys = keys::keys(table, issuer.as_ref().and_then(|issuer| issuer.as_deref()));
     let leeway = table.read("leeway", |node| node.duration(seconds(0)..=seconds(300)));
-    let require = table.read("require", required_claims);
+    let require =
+        table.read("require", |node| node.distinct_or_none(|claim| claim.text().map(Box::from)));
+    let text_dates = table.read("text_dates", Node::flag);
     let max_lifetime = max_lifetime(&table.section("max_lifetime"));
     let typ = table.read("typ", type_headers).unwrap_or_else(default_type_headers);
     let token_type = token_type(&table.section("token_type"));
@@ -62,6 +64,7 @@ fn issuer(table: &Table<'_>, names: &mut HashSet<String>) -> Option<IssuerConfig
         leeway: leeway.unwrap_or(seconds(30)),
         max_lifetime,
         require: require.unwrap_or_else(|| ["exp", "iat", "sub", "jti"].map(Box::from).into()),
+        text_dates: text_dates.unwrap_or(false),
         typ,
         token_type: token_type?,
     })
@@ -100,15 +103,6 @@ fn max_lifetime(table: &Table<'_>) -> MaxLifetime {
     }
 }
 
-/// Without `exp` a token is good for ever, and a revocation would have to be kept for ever.
-fn required_claims(node: &Node<'_>) -> Option<Vec<Box<str>>> {
-    let claims = node.texts()?;
-    if !claims.iter().any(|claim| &**claim == "exp") {
-        return node.wrong_but("\"exp\" must be among them", "tokens without an end are not taken");
-    }
-    Some(claims)
-}
-
 fn default_type_headers() -> TypeHeaders {
     TypeHeaders::OneOf(["at+jwt", "JWT"].map(Box::from).into())
 }
@@ -123,7 +117,7 @@ fn type_headers(node: &Node<'_>) -> Option<TypeHeaders> {
 }
 
 fn token_type(table: &Table<'_>) -> Option<TokenTypeRule> {
-    const MISSING: [(&str, Option<TokenType>); 3] = [
+    const KINDS: [(&str, Option<TokenType>); 3] = [
         ("access", Some(TokenType::Access)),
         ("refresh", Some(TokenType::Refresh)),
         ("reject", None),
@@ -131,8 +125,9 @@ fn token_type(table: &Table<'_>) -> Option<TokenTypeRule> {
     let words = |node: &Node<'_>| node.distinct_or_none(|word| word.text().map(Box::from));
     let access = table.read("access", words).unwrap_or_else(|| vec!["access".into()]);
     let refresh = table.read("refresh", words).unwrap_or_else(|| vec!["refresh".into()]);
-    let missing = table.read("missing", |node| node.word(&MISSING));
+    let missing = table.read("missing", |node| node.word(&KINDS));
     let missing = missing.unwrap_or(Some(TokenType::Access));
+    let other = table.read("other", |node| node.word(&KINDS)).unwrap_or(None);
     let from = token_type_from(table);
     if let Some(word) = access.iter().find(|word| refresh.contains(word)) {
         return table.wrong_but(
@@ -140,7 +135,7 @@ fn token_type(table: &Table<'_>) -> Option<TokenTypeRule> {
             "a word has one meaning",
         );
     }
-    Some(TokenTypeRule { from: from?, access, refresh, missing })
+    Some(TokenTypeRule { from: from?, access, refresh, missing, other })
 }
 
 fn token_type_from(table: &Table<'_>) -> Option<TokenTypeFrom> {

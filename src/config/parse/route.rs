@@ -3,15 +3,16 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use http::{HeaderName, Method};
+use http::Method;
 
-use super::{forward, reference, refuse_twice, revocation};
-use crate::access::{Access, AccessRule, ClaimRule};
-use crate::config::raw::{NOT_YET, Node, Table};
+use super::{forward, place, reference, refuse_twice, revocation};
+use crate::access::{Access, AccessRule, ClaimRule, Fresh};
+use crate::config::raw::{Node, Table};
+use crate::config::units::seconds;
 use crate::config::{ErrorProfile, RouteConfig};
 use crate::revocation::RevocationConfig;
 use crate::route::{HostPattern, MethodSet, PathPattern, RoutePattern};
-use crate::token::{TokenSource, TokenTypes};
+use crate::token::{Reading, TokenSource, TokenTypes};
 
 /// What routes refer to.
 pub(super) struct Names<'d> {
@@ -20,13 +21,14 @@ pub(super) struct Names<'d> {
 }
 
 /// Keys that say something about a token, and so nothing where none is looked at.
-const OF_TOKENS: [&str; 9] = [
+const OF_TOKENS: [&str; 10] = [
     "issuers",
     "token_types",
     "token_from",
     "check_revocation",
     "when_stale",
     "fresh",
+    "exempt_options",
     "scopes",
     "claims",
     "shadow",
@@ -91,11 +93,10 @@ fn route(
     let upstream = table.require("upstream", "the name of one of [upstreams]", |node| {
         reference(node, "upstream", &names.upstreams).map(Arc::from)
     });
-    let access = access(table, names, revocation);
-    table.read("fresh", fresh);
+    let errors = table.read("errors", errors);
+    let access = access(table, names, revocation, reading(errors));
     let when_stale = table.read("when_stale", revocation::when_stale);
     let shadow = table.read("shadow", Node::flag);
-    let errors = table.read("errors", errors);
     let forward = forward::forward(&table.section("forward"), access.as_ref());
     Some(RouteConfig {
         name: name?,
@@ -117,7 +118,7 @@ fn pattern(table: &Table<'_>) -> Option<RoutePattern> {
     Some(RoutePattern { hosts: hosts.unwrap_or_default(), path: path?, methods })
 }
 
-fn method(node: &Node<'_>) -> Option<Method> {
+pub(super) fn method(node: &Node<'_>) -> Option<Method> {
     let text = node.text()?;
     let upper = text.to_ascii_uppercase();
     if ["CONNECT", "TRACE", "TRACK"].contains(&&*upper) {
@@ -134,7 +135,12 @@ fn method(node: &Node<'_>) -> Option<Method> {
     }
 }
 
-fn access(table: &Table<'_>, names: &Names<'_>, revocation: &RevocationConfig) -> Option<Access> {
+fn access(
+    table: &Table<'_>,
+    names: &Names<'_>,
+    revocation: &RevocationConfig,
+    reading: Reading,
+) -> Option<Access> {
     const AUTH: [(&str, Auth); 3] =
         [("required", Auth::Required), ("optional", Auth::Optional), ("none", Auth::None)];
     let auth = table.require("auth", "required, optional or none: there is no default", |node| {
@@ -152,7 +158,7 @@ fn access(table: &Table<'_>, names: &Names<'_>, revocation: &RevocationConfig) -
         }
         return Some(Access::Public);
     }
-    let rule = rule(table, names, revocation)?;
+    let rule = AccessRule { reading, ..rule(table, names, revocation)? };
     Some(if auth? == Auth::Optional { Access::Optional(rule) } else { Access::Required(rule) })
 }
 
@@ -164,44 +170,23 @@ fn rule(table: &Table<'_>, names: &Names<'_>, revocation: &RevocationConfig) -> 
         if kinds.is_empty() { node.wrong("no token would be accepted") } else { Some(kinds) }
     });
     let checked = table.read("check_revocation", revocation::kinds);
+    let fresh = table.read("fresh", fresh);
+    let exempt_options = table.read("exempt_options", Node::flag);
     let scopes = table.read("scopes", |node| node.distinct_or_none(scope));
     let claims: Vec<_> = table.rows("claims").iter().map(claim_rule).collect();
     Some(AccessRule {
         issuers,
         token_types: kinds.unwrap_or(TokenTypes::ACCESS),
         token_from: table
-            .read("token_from", |node| node.distinct(token_source))
-            .unwrap_or_else(authorization),
+            .read("token_from", |node| node.distinct(place::token_source))
+            .unwrap_or_else(|| vec![TokenSource::authorization_bearer()]),
+        reading: Reading::Strict,
+        exempt_options: exempt_options.unwrap_or(false),
+        fresh: fresh.unwrap_or(None),
         check_revocation: checked.unwrap_or(revocation.check),
         scopes: scopes.unwrap_or_default(),
         claims: claims.into_iter().collect::<Option<_>>()?,
     })
-}
-
-fn authorization() -> Vec<TokenSource> {
-    vec![TokenSource { header: http::header::AUTHORIZATION, scheme: Some("Bearer".into()) }]
-}
-
-fn token_source(node: &Node<'_>) -> Option<TokenSource> {
-    let table = node.table()?;
-    if table.has("cookie") || table.has("query") {
-        return None; // said to be of a later version, by name
-    }
-    let header = table.require("header", "such as \"Authorization\"", forward::token_header);
-    let scheme = table.node("scheme").filter(|node| node.plain_text() != Some(""));
-    let scheme = scheme.map(|node| {
-        let text = node.text()?;
-        // A scheme is a token, exactly as a header's name is (RFC 9110 §11.1).
-        match HeaderName::from_bytes(text.as_bytes()) {
-            Ok(_) => Some(Box::from(text)),
-            Err(_) => node.wrong("a scheme is one word, such as \"Bearer\""),
-        }
-    });
-    let scheme = match scheme {
-        Some(scheme) => Some(scheme?),
-        None => None,
-    };
-    Some(TokenSource { header: header?, scheme })
 }
 
 /// RFC 6749 §3.3: `scope-token`.
@@ -226,14 +211,27 @@ fn claim_rule(node: &Node<'_>) -> Option<ClaimRule> {
     Some(ClaimRule { claim: claim?.into(), any_of: any_of? })
 }
 
-fn fresh(node: &Node<'_>) -> Option<()> {
-    let asked = node.plain_text().is_some() || node.flag()?;
-    if asked { node.wrong_but(NOT_YET, "this version has false") } else { Some(()) }
+/// `true`, `false` or how long ago the log-in may be.
+fn fresh(node: &Node<'_>) -> Option<Option<Fresh>> {
+    if node.plain_text().is_none() {
+        return node.flag().map(|asked| asked.then_some(Fresh::Marked));
+    }
+    let age = node.duration(seconds(1)..=seconds(3650 * 24 * 3600))?;
+    Some(Some(Fresh::MaxAge(age)))
 }
 
 fn errors(node: &Node<'_>) -> Option<ErrorProfile> {
-    if node.plain_text() == Some("flask") {
-        return node.wrong_but(NOT_YET, "this version has \"rfc6750\" and \"bare\"");
+    node.word(&[
+        ("rfc6750", ErrorProfile::Rfc6750),
+        ("flask", ErrorProfile::Flask),
+        ("bare", ErrorProfile::Bare),
+    ])
+}
+
+/// Whoever is answered as by flask-jwt-extended is also read as by it.
+const fn reading(errors: Option<ErrorProfile>) -> Reading {
+    match errors {
+        Some(ErrorProfile::Flask) => Reading::Flask,
+        _ => Reading::Strict,
     }
-    node.word(&[("rfc6750", ErrorProfile::Rfc6750), ("bare", ErrorProfile::Bare)])
 }

@@ -3,11 +3,11 @@
 use std::fs::File;
 use std::io;
 use std::ops::Bound;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use redb::backends::FileBackend;
 use redb::{BackendError, DatabaseError, StorageBackend};
-use std::sync::Arc;
 
 /// What has happened to the file since the store was opened, however often it was opened again.
 #[derive(Debug, Default)]

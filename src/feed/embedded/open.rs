@@ -24,6 +24,11 @@ pub(super) struct Opened {
     pub(super) head: u64,
 }
 
+enum OpenError {
+    Absent,
+    Because(FeedError),
+}
+
 /// The first bytes of every redb file.
 const MAGIC: &[u8; 9] = b"redb\x1A\x0A\xA9\x0D\x0A";
 
@@ -43,11 +48,6 @@ pub(super) fn open_or_create(path: &Path, disk: &Arc<DiskHealth>) -> Result<Open
         Err(OpenError::Because(reason)) => Err(reason),
         Ok(opened) => Ok(opened),
     }
-}
-
-enum OpenError {
-    Absent,
-    Because(FeedError),
 }
 
 /// Opens a file that must be there.

@@ -89,6 +89,17 @@ impl Queue {
     }
 }
 
+// === impl Job ===
+
+impl Job {
+    fn len(&self) -> usize {
+        match self {
+            Self::Append(records, _) => records.len(),
+            Self::Forget(names, _, _) => names.len(),
+        }
+    }
+}
+
 // === impl Writer ===
 
 impl Writer {
@@ -268,15 +279,4 @@ fn is_full(error: &Error) -> bool {
         )
     };
     matches!(error, Error::Io(error) if full(error))
-}
-
-// === impl Job ===
-
-impl Job {
-    fn len(&self) -> usize {
-        match self {
-            Self::Append(records, _) => records.len(),
-            Self::Forget(names, _, _) => names.len(),
-        }
-    }
 }

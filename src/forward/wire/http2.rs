@@ -141,3 +141,42 @@ async fn a_client_that_opens_and_resets_in_haste_is_cut_off_and_others_are_serve
     let calm = request("http://a/").body(Full::default()).unwrap();
     assert_eq!(within(sender.send_request(calm)).await.unwrap().status(), 200);
 }
+
+/// A client with the smallest windows, to an upstream that is never waited for.
+async fn big_download(gate: &Gate) -> Response<Incoming> {
+    let (mut sender, connection) = http2::Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(65_535)
+        .initial_connection_window_size(65_535)
+        .handshake(TokioIo::new(gate.connect().await))
+        .await
+        .expect("a handshake");
+    tokio::spawn(connection);
+    let get = request("http://a/").body(Full::<Bytes>::default()).expect("a request");
+    within(sender.send_request(get)).await.expect("an answer")
+}
+
+#[tokio::test]
+async fn a_slow_reader_goes_on_and_one_that_stopped_is_cut_off() {
+    const SIZE: usize = 2_000_000;
+    let upstream = Recorder::scripted(|_, mut stream, _| async move {
+        read_request(&mut stream).await;
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.expect("a write");
+        drop(stream.write_all(&vec![b'x'; SIZE]).await);
+    })
+    .await;
+    let mut setup = Setup::new(upstream.address);
+    setup.listener.limits.idle_timeout = Duration::from_millis(1200);
+    let gate = setup.start();
+    let mut body = big_download(&gate).await.into_body();
+    let mut size = 0;
+    while let Some(frame) = within(body.frame()).await {
+        size += frame.unwrap().into_data().map_or(0, |data| data.len());
+        pause(Duration::from_millis(5)).await;
+    }
+    assert_eq!(size, SIZE);
+
+    let stopped = big_download(&gate).await;
+    eventually(|| gate.metrics.connections.get() == 0).await;
+    assert!(within(stopped.into_body().collect()).await.is_err());
+}

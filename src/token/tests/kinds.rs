@@ -9,6 +9,7 @@ fn rule(claim: &str, access: &[&str], refresh: &[&str]) -> TokenTypeRule {
         access: words(access),
         refresh: words(refresh),
         missing: None,
+        other: None,
     }
 }
 

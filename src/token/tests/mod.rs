@@ -73,12 +73,14 @@ pub(super) fn config() -> IssuerConfig {
             refresh: Duration::from_secs(90 * 86_400),
         },
         require: texts(&["exp", "iat", "sub", "jti"]),
+        text_dates: false,
         typ: TypeHeaders::OneOf(texts(&["at+jwt", "JWT"])),
         token_type: TokenTypeRule {
             from: TokenTypeFrom::Claim("type".into()),
             access: texts(&["access"]),
             refresh: texts(&["refresh"]),
             missing: Some(TokenType::Access),
+            other: None,
         },
     }
 }

@@ -6,6 +6,12 @@ use portcullis::feed::nats::{NatsFeed, NatsLog, NatsStore};
 use super::Backend;
 use crate::support::servers::nats::NatsServer;
 
+#[cfg(feature = "redis")]
+mod redis;
+
+#[cfg(feature = "redis")]
+pub(super) use redis::Redis;
+
 /// A file in a folder that goes away with it.
 pub(super) struct Embedded {
     store: Option<EmbeddedStore>,

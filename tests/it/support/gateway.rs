@@ -102,10 +102,24 @@ impl TestGateway {
 
     /// Starts in a folder that may hold an earlier one's store.
     pub fn start_in(folder: TempDir, upstream: TestUpstream, routes: &str) -> Self {
+        let text = configuration(&upstream, routes);
+        Self::start_as(folder, upstream, &text)
+    }
+
+    /// Starts with these texts of the usual configuration replaced by others.
+    #[track_caller]
+    pub fn start_edited(routes: &str, edits: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let upstream = TestUpstream::start();
+        let text = edited(configuration(&upstream, routes), edits);
+        Self::start_as(folder, upstream, &text)
+    }
+
+    fn start_as(folder: TempDir, upstream: TestUpstream, text: &str) -> Self {
         let issuer = TestIssuer::new();
         fs::write(folder.path().join("jwks.json"), issuer.key.jwks()).expect("written");
         fs::write(folder.path().join("control.secret"), CREDENTIAL).expect("written");
-        let running = Running::start(folder.path(), &configuration(&upstream, routes));
+        let running = Running::start(folder.path(), text);
         Self { data: running.data, running, upstream, issuer, folder }
     }
 
@@ -117,6 +131,40 @@ impl TestGateway {
     /// Writes other routes into its configuration.
     pub fn rewrite(&self, routes: &str) {
         fs::write(self.config_path(), configuration(&self.upstream, routes)).expect("written");
+    }
+
+    /// Writes the usual configuration with these texts replaced.
+    #[track_caller]
+    pub fn rewrite_edited(&self, routes: &str, edits: &[(&str, &str)]) {
+        let text = edited(configuration(&self.upstream, routes), edits);
+        fs::write(self.config_path(), text).expect("written");
+    }
+
+    /// Asks for a reload.
+    pub fn reload(&self) -> Answer {
+        self.control("POST", "/v1/reload").send()
+    }
+
+    /// The access log's lines, as soon as there are so many; each must be one JSON object.
+    #[track_caller]
+    pub fn log_lines(&self, count: usize) -> Vec<Value> {
+        let path = self.folder.path().join("access.log");
+        let text = eventually("the access log", || {
+            let text = fs::read_to_string(&path).ok()?;
+            (text.matches('\n').count() >= count && text.ends_with('\n')).then_some(text)
+        });
+        let parse = |line: &str| match serde_json::from_str(line) {
+            Ok(value @ Value::Object(_)) => value,
+            other => panic!("{line:?}: {other:?}"),
+        };
+        text.split_terminator('\n').map(parse).collect()
+    }
+
+    /// The value of the metric with exactly this name and these labels; 0 when it is not there.
+    pub fn metric(&self, series: &str) -> f64 {
+        let text = get(self.running.control, "/metrics").send().text();
+        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        value.map_or(0.0, |value| value.parse().expect("a number"))
     }
 
     /// A request on the data listener.
@@ -147,6 +195,15 @@ impl TestGateway {
         drop(self.running);
         (self.folder, self.upstream)
     }
+}
+
+#[track_caller]
+fn edited(mut text: String, edits: &[(&str, &str)]) -> String {
+    for (from, to) in edits {
+        assert!(text.contains(from), "the configuration has no {from:?}");
+        text = text.replace(from, to);
+    }
+    text
 }
 
 /// The usual issuer and upstream, and these routes.

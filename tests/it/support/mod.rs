@@ -3,8 +3,15 @@
 pub mod client;
 pub mod documents;
 pub mod eventually;
+pub mod forge;
 pub mod gateway;
+pub mod h2;
+pub mod held;
 pub mod issuer;
+pub mod jwks;
+pub mod program;
+pub mod python;
+pub mod raw;
 pub mod records;
 pub mod servers;
 pub mod upstream;

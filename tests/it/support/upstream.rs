@@ -12,6 +12,7 @@ pub struct Seen {
     pub line: String,
     pub fields: Vec<(String, String)>,
     pub body: Vec<u8>,
+    pub trailers: Vec<String>,
 }
 
 /// The upstream; its threads end with the test process.
@@ -46,6 +47,11 @@ impl TestUpstream {
     /// How many requests it has seen.
     pub fn count(&self) -> usize {
         self.seen.lock().expect("not poisoned").len()
+    }
+
+    /// Everything it has seen so far, forgotten by it.
+    pub fn take(&self) -> Vec<Seen> {
+        std::mem::take(&mut *self.seen.lock().expect("not poisoned"))
     }
 
     /// The newest request.
@@ -105,28 +111,41 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Seen> {
     let split = |field: String| {
         field.split_once(':').map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
     };
-    let mut seen = Seen { line, fields: lines.filter_map(split).collect(), body: Vec::new() };
+    let (body, trailers) = (Vec::new(), Vec::new());
+    let mut seen = Seen { line, fields: lines.filter_map(split).collect(), body, trailers };
     if let Some(length) = seen.field("content-length") {
         seen.body = vec![0; length.parse().ok()?];
         reader.read_exact(&mut seen.body).ok()?;
     } else if seen.field("transfer-encoding").is_some() {
-        seen.body = read_chunks(reader)?;
+        (seen.body, seen.trailers) = read_chunks(reader)?;
     }
     Some(seen)
 }
 
-fn read_chunks(reader: &mut BufReader<TcpStream>) -> Option<Vec<u8>> {
+fn read_chunks(reader: &mut BufReader<TcpStream>) -> Option<(Vec<u8>, Vec<String>)> {
     let mut body = Vec::new();
     loop {
         let mut line = String::new();
         reader.read_line(&mut line).ok()?;
         let size = usize::from_str_radix(line.trim(), 16).ok()?;
+        if size == 0 {
+            return Some((body, read_trailers(reader)?));
+        }
         let start = body.len();
         body.resize(start + size + 2, 0);
         reader.read_exact(&mut body[start..]).ok()?;
         body.truncate(start + size);
-        if size == 0 {
-            return Some(body);
+    }
+}
+
+fn read_trailers(reader: &mut BufReader<TcpStream>) -> Option<Vec<String>> {
+    let mut trailers = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        match line.trim_end() {
+            "" => return Some(trailers),
+            trailer => trailers.push(trailer.to_owned()),
         }
     }
 }

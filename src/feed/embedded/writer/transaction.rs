@@ -69,6 +69,10 @@ fn fill(write: &WriteTransaction, mut head: u64, group: &[Job]) -> Result<Done, 
         }
     }
     meta.insert(HEAD, head.to_le_bytes().as_slice())?;
+    // Between compactions too, seldom and then much: an import must not leave a log of its size.
+    if head - number(&meta, FLOOR)?.min(head) > 2 * LOG_KEPT {
+        trim(&mut log, &mut meta, head)?;
+    }
     Ok(Done { head, outcomes })
 }
 

@@ -34,6 +34,11 @@ impl NatsServer {
         Self { process, folder, arguments, port }.answering()
     }
 
+    /// Where it listens.
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
     /// Without user and TLS.
     pub fn config(&self) -> NatsConfig {
         NatsConfig {

@@ -1,0 +1,33 @@
+//! Makes so many decisions and says nothing: what callgrind counts for `scripts/icount`.
+//!
+//! `icount KIND COUNT`. Two counts of one kind differ by the decisions alone, so the start is not in
+//! the figure.
+
+mod support;
+
+use std::hint::black_box;
+
+use jsonwebtoken::Algorithm;
+use portcullis::revocation::Op;
+
+use support::{Gate, record, request, token_id};
+
+fn main() {
+    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
+    let kind = arguments.next().unwrap_or_else(|| "cached".to_owned());
+    let count = arguments.next().and_then(|text| text.parse().ok()).unwrap_or(1_u32);
+    let gate = Gate::new(Algorithm::HS256);
+    gate.revoke_strangers(1000);
+    gate.gateway.revocations().set().apply(&record(token_id(2), Op::Revoke));
+    let (token, admitted) = match kind.as_str() {
+        "cached" => (gate.token(1), true),
+        "revoked" => (gate.token(2), false),
+        "expired" => (gate.expired(), false),
+        "forged" => (format!("{}AAAA", &gate.token(1)[..gate.token(1).len() - 4]), false),
+        other => panic!("no kind {other}: cached, revoked, expired or forged"),
+    };
+    let mut head = request(&token);
+    for _ in 0..count {
+        assert_eq!(gate.admits(black_box(&mut head)), admitted);
+    }
+}

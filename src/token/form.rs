@@ -1,0 +1,109 @@
+//! Cookies and query parameters taken apart where they stand, nothing copied and nothing decoded twice.
+
+/// One `name=value` of a `Cookie` field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CookiePair<'r> {
+    /// The pair as it was sent.
+    pub(crate) whole: &'r [u8],
+}
+
+/// Text of a query as it was sent: `%` escapes and `+` in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Coded<'r>(pub(crate) &'r str);
+
+// === impl CookiePair ===
+
+impl<'r> CookiePair<'r> {
+    /// Its value when the name is this one, without the quotes it may have (RFC 6265 §4.1.1).
+    pub(crate) fn value_of(self, name: &str) -> Option<&'r [u8]> {
+        let at = self.whole.iter().position(|byte| *byte == b'=')?;
+        let (found, value) = (&self.whole[..at], self.whole[at + 1..].trim_ascii());
+        let bare = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+        (found.trim_ascii() == name.as_bytes()).then_some(bare.unwrap_or(value))
+    }
+}
+
+// === impl Coded ===
+
+impl<'r> Coded<'r> {
+    /// Whether it says this, once its escapes are undone.
+    pub(crate) fn is(self, plain: &str) -> bool {
+        self.after(plain) == Some("")
+    }
+
+    /// What stands after this, once the escapes of the beginning are undone.
+    pub(crate) fn after(self, plain: &str) -> Option<&'r str> {
+        let mut rest = self.0;
+        for wanted in plain.bytes() {
+            let (byte, length) = first_byte(rest.as_bytes())?;
+            if byte != wanted {
+                return None;
+            }
+            // An escape is ASCII, and a byte beyond it stands alone only in the operator's own text.
+            rest = rest.get(length..)?;
+        }
+        Some(rest)
+    }
+}
+
+/// The pairs of a `Cookie` field.
+pub(crate) fn cookies(field: &[u8]) -> impl Iterator<Item = CookiePair<'_>> {
+    let pairs = field.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+    pairs.filter(|pair| !pair.is_empty()).map(|whole| CookiePair { whole })
+}
+
+/// The pairs of a query (WHATWG URL §5.1), names and values as they stand.
+pub(crate) fn parameters(query: &str) -> impl Iterator<Item = (Coded<'_>, Coded<'_>)> {
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(|(n, v)| (Coded(n), Coded(v)))
+}
+
+/// The first byte that is meant, and how many it is written with.
+fn first_byte(text: &[u8]) -> Option<(u8, usize)> {
+    let hex = |at: usize| char::from(*text.get(at)?).to_digit(16);
+    match *text.first()? {
+        b'+' => Some((b' ', 1)),
+        b'%' => match (hex(1), hex(2)) {
+            (Some(high), Some(low)) => Some(((high * 16 + low) as u8, 3)),
+            _ => Some((b'%', 1)),
+        },
+        byte => Some((byte, 1)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_the_same_however_it_is_escaped() {
+        for (coded, plain, want) in [
+            ("jwt", "jwt", true),
+            ("%6awt", "jwt", true),
+            ("%6Aw%74", "jwt", true),
+            ("JWT", "jwt", false),
+            ("jwt2", "jwt", false),
+            ("jw", "jwt", false),
+            ("a+b", "a b", true),
+            ("a%20b", "a b", true),
+            ("a%2", "a%2", true),
+            ("%", "%", true),
+        ] {
+            assert_eq!(Coded(coded).is(plain), want, "{coded}");
+        }
+        assert_eq!(Coded("Bearer%20abc").after("Bearer "), Some("abc"));
+        assert_eq!(Coded("Bearerabc").after("Bearer "), None);
+    }
+
+    #[test]
+    fn a_cookie_is_found_between_others_and_without_its_quotes() {
+        let value = |field: &'static str, name| {
+            cookies(field.as_bytes()).find_map(|pair| pair.value_of(name))
+        };
+        assert_eq!(value("a=1; b=2;c=3", "b"), Some(&b"2"[..]));
+        assert_eq!(value("a=1; b=\"2\"", "b"), Some(&b"2"[..]));
+        assert_eq!(value("ab=1; b", "b"), None);
+        assert_eq!(value("A=1", "a"), None);
+        assert_eq!(value("a=b=c", "a"), Some(&b"b=c"[..]));
+    }
+}

@@ -1,0 +1,214 @@
+//! The places a route looks for its token in, how what stands there is read, and the CSRF double submit.
+
+use http::header::{AUTHORIZATION, COOKIE};
+use http::request::Parts;
+use http::{HeaderName, Method};
+use serde_json::Value;
+use subtle::ConstantTimeEq as _;
+
+use super::form::{self, Coded};
+use super::{BearerError, BearerToken, Claims, bearer, lenient};
+
+/// Where a route looks for the token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenSource {
+    /// A header field.
+    Header {
+        /// Its name.
+        name: HeaderName,
+        /// The scheme before the token; `None`: the field is the token.
+        scheme: Option<Box<str>>,
+    },
+    /// A cookie (RFC 6265 §5.4).
+    Cookie {
+        /// Its name.
+        name: Box<str>,
+        /// What must come with it, when the browser could have been made to send it.
+        csrf: Option<Csrf>,
+    },
+    /// A parameter of the query (RFC 6750 §2.3).
+    Query {
+        /// Its name.
+        name: Box<str>,
+        /// What stands before the token; may be empty.
+        prefix: Box<str>,
+    },
+}
+
+/// Double submit: the token's claim `csrf` comes again in a header field that only a script of the
+/// same origin can set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Csrf {
+    /// The field.
+    pub header: HeaderName,
+    /// The methods that are protected.
+    pub methods: Vec<Method>,
+}
+
+/// How credentials are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reading {
+    /// One `b64token` in one place, the scheme without case (RFC 6750 §2.1, RFC 9110 §11.1).
+    #[default]
+    Strict,
+    /// As flask-jwt-extended reads them: the scheme with case, lists searched, the first place counts.
+    Flask,
+}
+
+/// A credential and what must match it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found<'r> {
+    /// The credential.
+    pub token: BearerToken<'r>,
+    /// What the token's claim `csrf` must be.
+    pub csrf: Option<&'r str>,
+}
+
+// === impl TokenSource ===
+
+impl TokenSource {
+    /// `Authorization: Bearer`, the place of RFC 6750 §2.1.
+    pub fn authorization_bearer() -> Self {
+        Self::Header { name: AUTHORIZATION, scheme: Some("Bearer".into()) }
+    }
+
+    /// The header field, where that is the place.
+    pub const fn header(&self) -> Option<&HeaderName> {
+        match self {
+            Self::Header { name, .. } => Some(name),
+            Self::Cookie { .. } | Self::Query { .. } => None,
+        }
+    }
+
+    /// What is in this place alone, if anything is.
+    pub fn look<'r>(
+        &self,
+        reading: Reading,
+        head: &'r Parts,
+    ) -> Result<Option<Found<'r>>, BearerError> {
+        let plain = |token| Found { token, csrf: None };
+        match self {
+            Self::Header { name, scheme } => {
+                let Some(value) = only_field(name, head)? else { return Ok(None) };
+                let found = match reading {
+                    Reading::Strict => bearer::in_field(value, scheme.as_deref()),
+                    Reading::Flask => lenient::in_field(value, scheme.as_deref()),
+                };
+                Ok(found?.map(plain))
+            }
+            Self::Cookie { name, csrf } => {
+                let Some(value) = cookie(name, head)? else { return Ok(None) };
+                let csrf = match csrf {
+                    Some(csrf) if csrf.methods.contains(&head.method) => Some(csrf.sent(head)?),
+                    _ => None,
+                };
+                Ok(Some(Found { token: whole(value, reading)?, csrf }))
+            }
+            Self::Query { name, prefix } => {
+                let Some(value) = parameter(name, head)? else { return Ok(None) };
+                let Some(rest) = Coded(value).after(prefix) else {
+                    return Err(BearerError::Prefix);
+                };
+                Ok(Some(plain(whole(rest.as_bytes(), reading)?)))
+            }
+        }
+    }
+}
+
+// === impl Csrf ===
+
+impl Csrf {
+    /// The methods that flask-jwt-extended protects.
+    pub const METHODS: [Method; 4] = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+
+    /// The usual field on the usual methods.
+    pub fn usual() -> Self {
+        Self { header: HeaderName::from_static("x-csrf-token"), methods: Self::METHODS.into() }
+    }
+
+    fn sent<'r>(&self, head: &'r Parts) -> Result<&'r str, BearerError> {
+        let value =
+            only_field(&self.header, head)?.and_then(|value| std::str::from_utf8(value).ok());
+        value.filter(|value| !value.is_empty()).ok_or(BearerError::CsrfMissing)
+    }
+}
+
+// === impl Found ===
+
+impl<'r> Found<'r> {
+    /// Looks in each place in order. A place without a token leads to the next one, and a malformed
+    /// credential ends the search. Strictly read, so do two places that both carry one.
+    pub fn find(
+        sources: &[TokenSource],
+        reading: Reading,
+        head: &'r Parts,
+    ) -> Result<Self, BearerError> {
+        let mut found = None;
+        for source in sources {
+            match (source.look(reading, head), found) {
+                (Ok(None), _) => {}
+                (Ok(Some(first)), None) if reading == Reading::Flask => return Ok(first),
+                (Ok(Some(first)), None) => found = Some(first),
+                (Err(error), None) => return Err(error),
+                (Ok(Some(_)) | Err(_), Some(_)) => return Err(BearerError::Repeated),
+            }
+        }
+        found.ok_or(BearerError::Missing)
+    }
+
+    /// Whether the token is the one that the CSRF field was set for.
+    pub fn matches(self, claims: &Claims) -> Result<(), BearerError> {
+        self.matches_text(claims.member("csrf").and_then(Value::as_str))
+    }
+
+    pub(super) fn matches_text(self, claim: Option<&str>) -> Result<(), BearerError> {
+        let Some(sent) = self.csrf else { return Ok(()) };
+        let claim = claim.ok_or(BearerError::CsrfClaim)?;
+        if claim.as_bytes().ct_eq(sent.as_bytes()).into() {
+            Ok(())
+        } else {
+            Err(BearerError::CsrfMismatch)
+        }
+    }
+}
+
+/// Whatever the schemes are: who reads the first field and who reads the last must not differ.
+fn only_field<'r>(name: &HeaderName, head: &'r Parts) -> Result<Option<&'r [u8]>, BearerError> {
+    let mut fields = head.headers.get_all(name).iter();
+    match (fields.next(), fields.next()) {
+        (_, Some(_)) => Err(BearerError::Repeated),
+        (field, None) => Ok(field.map(http::HeaderValue::as_bytes)),
+    }
+}
+
+/// The cookie's value, unless it is empty; sent twice it must be the same twice.
+fn cookie<'r>(name: &str, head: &'r Parts) -> Result<Option<&'r [u8]>, BearerError> {
+    let fields = head.headers.get_all(COOKIE).iter().map(http::HeaderValue::as_bytes);
+    one(fields.flat_map(|field| form::cookies(field)).filter_map(|pair| pair.value_of(name)))
+}
+
+/// The parameter's value as it stands in the query, unless it is empty.
+fn parameter<'r>(name: &str, head: &'r Parts) -> Result<Option<&'r str>, BearerError> {
+    let query = head.uri.query().unwrap_or_default();
+    one(form::parameters(query).filter(|(it, _)| it.is(name)).map(|(_, value)| value.0))
+}
+
+fn one<T: PartialEq + AsRef<[u8]>>(
+    values: impl Iterator<Item = T>,
+) -> Result<Option<T>, BearerError> {
+    let mut values = values.filter(|value| !value.as_ref().is_empty());
+    let Some(first) = values.next() else { return Ok(None) };
+    if values.any(|other| other != first) { Err(BearerError::Repeated) } else { Ok(Some(first)) }
+}
+
+/// A value that is the token and nothing else.
+fn whole(value: &[u8], reading: Reading) -> Result<BearerToken<'_>, BearerError> {
+    match reading {
+        Reading::Strict => bearer::b64token(value),
+        Reading::Flask => lenient::text(value).map(BearerToken::new),
+    }
+}
+
+#[cfg(test)]
+#[path = "tests/places.rs"]
+mod tests;

@@ -1,0 +1,177 @@
+//! The application, and gateways with what its mounts are configured with.
+
+use std::net::SocketAddr;
+
+use portcullis::token::mint::SigningKey;
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::support::client::ask;
+use crate::support::gateway::{CREDENTIAL, Running};
+use crate::support::python::PythonApp;
+use crate::support::upstream::TestUpstream;
+
+use super::tokens::Tokens;
+
+pub const SECRET: &str = "a-shared-secret-of-at-least-thirty-two-bytes";
+
+/// Both sides, with the same tokens revoked.
+pub struct Pair {
+    pub app: PythonApp,
+    pub tokens: Tokens,
+    main: Running,
+    strict: Running,
+    leeway: Running,
+    _folders: [TempDir; 3],
+}
+
+/// A route's keys beside name, path, upstream and what all have.
+const MAIN: [(&str, &str); 17] = [
+    ("access", ""),
+    ("refresh", "token_types = [\"refresh\"]"),
+    ("any", "token_types = \"both\""),
+    ("fresh", "fresh = true"),
+    ("fresh-any", "fresh = true\ntoken_types = \"both\""),
+    ("optional", ""),
+    ("optional-fresh", "fresh = true"),
+    ("skip", "check_revocation = []"),
+    ("ruled", "claims = [ { claim = \"role\", any_of = [\"admin\"] } ]"),
+    ("cookie", "token_from = [ { cookie = \"access_token_cookie\" } ]"),
+    (
+        "cookie-refresh",
+        "token_from = [ { cookie = \"refresh_token_cookie\" } ]\ntoken_types = [\"refresh\"]",
+    ),
+    ("cookie-optional", "token_from = [ { cookie = \"access_token_cookie\" } ]"),
+    ("query", "token_from = [ { query = \"jwt\" } ]"),
+    ("query-optional", "token_from = [ { query = \"jwt\" } ]"),
+    ("multi", MULTI),
+    (
+        "multi3",
+        "token_from = [ { query = \"jwt\" }, { cookie = \"access_token_cookie\" }, \
+         { header = \"Authorization\", scheme = \"Bearer\" } ]",
+    ),
+    ("multi-optional", MULTI),
+];
+
+const MULTI: &str = "token_from = [ { header = \"Authorization\", scheme = \"Bearer\" }, \
+                     { cookie = \"access_token_cookie\" } ]";
+
+/// Where the other mounts look for an access token.
+const MOUNTS: [(&str, &str); 5] = [
+    ("raw", "{ header = \"Authorization\" }"),
+    ("named", "{ header = \"X-Token\", scheme = \"JWT\" }"),
+    ("prefix", "{ query = \"jwt\", prefix = \"Bearer \" }"),
+    ("plain", "{ cookie = \"access_token_cookie\", csrf = false }"),
+    ("csrf", "{ cookie = \"session\", csrf_header = \"X-Proof\", csrf_methods = [\"POST\"] }"),
+];
+
+// === impl Pair ===
+
+impl Pair {
+    pub fn start() -> Self {
+        let app = PythonApp::start("tests/fixtures/flask/parity_app.py", &[("APP_SECRET", SECRET)]);
+        let upstream = TestUpstream::start().address;
+        let free = "tokens_without_issuer = true\nany_audience = true";
+        let strict = "issuer = \"https://login.example.com/\"\naudiences = [\"orders\"]";
+        let folders: [TempDir; 3] = std::array::from_fn(|_| tempfile::tempdir().expect("a folder"));
+        let start = |place: usize, issuer: &str, leeway: &str, routes: &str| {
+            let text = configuration(upstream, issuer, leeway, routes);
+            let folder = folders[place].path();
+            std::fs::write(folder.join("control.secret"), CREDENTIAL).expect("written");
+            std::fs::write(folder.join("flask.secret"), SECRET).expect("written");
+            Running::start(folder, &text)
+        };
+        let main = start(0, free, "0s", &main_routes());
+        let strict = start(1, strict, "0s", &mount_routes("strict", None));
+        let leeway = start(2, free, "60s", &mount_routes("leeway", None));
+        let tokens = Tokens::mint();
+        let pair = Self { app, tokens, main, strict, leeway, _folders: folders };
+        pair.tokens.revoked.iter().for_each(|id| pair.revoke(id));
+        pair
+    }
+
+    pub fn gateway_of(&self, target: &str) -> SocketAddr {
+        match target.split('/').nth(1) {
+            Some("strict") => self.strict.data,
+            Some("leeway") => self.leeway.data,
+            _ => self.main.data,
+        }
+    }
+
+    fn revoke(&self, id: &str) {
+        let answer = ask(self.app.address, "POST", "/blocklist").json(&json!({ "jti": id })).send();
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        for gateway in [&self.main, &self.strict, &self.leeway] {
+            let body = json!({ "claim": "jti", "value": id });
+            let ask = ask(gateway.control, "POST", "/v1/revocations").bearer(CREDENTIAL);
+            let answer = ask.json(&body).send();
+            assert_eq!(answer.status, 201, "{}", answer.text());
+        }
+    }
+}
+
+/// The key of both sides.
+pub fn key() -> SigningKey {
+    SigningKey::from_secret(jsonwebtoken::Algorithm::HS256, SECRET.as_bytes())
+        .expect("a key")
+        .without_kid()
+}
+
+fn route(path: &str, keys: &str) -> String {
+    let auth = if path.contains("optional") { "optional" } else { "required" };
+    let name = path.trim_start_matches('/').replace('/', "-");
+    format!(
+        "[[routes]]\nname = \"{name}\"\npath = \"={path}\"\nupstream = \"app\"\nauth = \"{auth}\"\n\
+         errors = \"flask\"\nexempt_options = true\n\
+         forward = {{ claims = {{ sub = \"X-Auth-Subject\" }} }}\n{keys}\n"
+    )
+}
+
+fn mount_routes(mount: &str, place: Option<&str>) -> String {
+    let from = place.map(|place| format!("token_from = [ {place} ]\n")).unwrap_or_default();
+    let refresh = from.replace("access_token_cookie", "refresh_token_cookie");
+    let refresh = refresh.replace("\"session\"", "\"refresh_token_cookie\"");
+    let refresh = refresh.replace("\"X-Proof\"", "\"X-CSRF-TOKEN\"");
+    [
+        route(&format!("/{mount}/access"), &from),
+        route(&format!("/{mount}/optional"), &from),
+        route(&format!("/{mount}/refresh"), &format!("{refresh}token_types = [\"refresh\"]")),
+    ]
+    .concat()
+}
+
+fn main_routes() -> String {
+    let main = MAIN.map(|(name, keys)| route(&format!("/main/{name}"), keys));
+    let mounts = MOUNTS.map(|(mount, place)| mount_routes(mount, Some(place)));
+    main.concat() + &mounts.concat()
+}
+
+fn configuration(upstream: SocketAddr, issuer: &str, leeway: &str, routes: &str) -> String {
+    format!(
+        r#"
+[listener]
+address = "127.0.0.1:0"
+workers = 1
+[control]
+address = "127.0.0.1:0"
+credentials = [{{ name = "test", secret = {{ file = "control.secret" }}, role = "admin" }}]
+[log]
+access = "off"
+[[issuers]]
+name = "flask"
+{issuer}
+algorithms = ["HS256"]
+keys = {{ secret = {{ file = "flask.secret" }} }}
+leeway = "{leeway}"
+max_lifetime = {{ access = "3650d", refresh = "3650d" }}
+require = ["sub"]
+text_dates = true
+typ = ["*"]
+token_type = {{ other = "access" }}
+[revocation]
+embedded = {{ path = "revocations.redb" }}
+[upstreams.app]
+endpoints = ["http://{upstream}"]
+{routes}"#
+    )
+}
