@@ -199,6 +199,10 @@ async fn a_checkpoint_taken_while_entries_are_rewritten_holds_all_of_them() {
     let writer = tokio::spawn(async move {
         for i in 0..u64::MAX {
             log.append(vec![record(i * 7 % 300, i)]).await.expect("appended");
+            // Looks at it, so that a reader can keep up with the writing.
+            let value = Some((i * 7 % 300).to_string().into());
+            let filter = Filter { issuer: Some("i".into()), claim: Some("jti".into()), value };
+            assert_eq!(log.list(filter, None, 1).await.expect("a page").items.len(), 1);
         }
     });
     let mut feed = scene.store.feed();
