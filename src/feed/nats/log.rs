@@ -87,8 +87,8 @@ impl RevocationLog for NatsLog {
             }
             _ => None,
         };
-        memory::recall(&self.broker).await?;
-        let mut scan = Scan::begin(&self.broker, only.as_ref()).await?;
+        let goal = memory::recall(&self.broker).await?.last;
+        let mut scan = Scan::begin(&self.broker, goal, only.as_ref()).await?;
         let mut first = BTreeMap::new();
         while let Some(folded) = scan.next().await? {
             let name = &folded.name;
