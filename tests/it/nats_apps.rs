@@ -189,3 +189,27 @@ async fn one_node_sweeps_at_a_time_and_never_a_newer_entry() {
     assert_eq!(gone, 1);
     assert_eq!(scene.entries().await.len(), 20);
 }
+
+#[tokio::test]
+async fn a_checkpoint_taken_while_entries_are_rewritten_holds_all_of_them() {
+    let scene = Scene::new().await;
+    let log = scene.store.log();
+    let record = |i: u64, expires: u64| revoke(&i.to_string(), FAR + expires);
+    log.append((0..300).map(|i| record(i, 0)).collect()).await.expect("appended");
+    let writer = tokio::spawn(async move {
+        for i in 0..u64::MAX {
+            log.append(vec![record(i * 7 % 300, i)]).await.expect("appended");
+            // Looks at it, so that a reader can keep up with the writing.
+            let value = Some((i * 7 % 300).to_string().into());
+            let filter = Filter { issuer: Some("i".into()), claim: Some("jti".into()), value };
+            assert_eq!(log.list(filter, None, 1).await.expect("a page").items.len(), 1);
+        }
+    });
+    let mut feed = scene.store.feed();
+    for _ in 0..4 {
+        let live = feed.load().await.expect("a checkpoint").live.collect().await.expect("all");
+        let live: Entries = live.into_iter().map(entry).collect();
+        assert_eq!(live.len(), 300);
+    }
+    writer.abort();
+}

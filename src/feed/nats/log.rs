@@ -87,8 +87,8 @@ impl RevocationLog for NatsLog {
             }
             _ => None,
         };
-        memory::recall(&self.broker).await?;
-        let mut scan = Scan::begin(&self.broker, only.as_ref()).await?;
+        let goal = memory::recall(&self.broker).await?.last;
+        let mut scan = Scan::begin(&self.broker, goal, only.as_ref()).await?;
         let mut first = BTreeMap::new();
         while let Some(folded) = scan.next().await? {
             let name = &folded.name;
@@ -117,7 +117,7 @@ impl RevocationLog for NatsLog {
 }
 
 /// In order, as many at once as have different names.
-fn parts(records: &[Revocation]) -> Vec<&[Revocation]> {
+pub(super) fn parts(records: &[Revocation]) -> Vec<&[Revocation]> {
     let mut parts = Vec::new();
     let mut names = HashSet::new();
     let mut begin = 0;

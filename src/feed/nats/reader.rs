@@ -23,6 +23,8 @@ pub(super) struct Reader {
     /// The consumer's own count: a hole in it is a message that this client dropped.
     count: u64,
     filter: String,
+    /// Messages beyond the goal since the servers were asked for the end.
+    unasked: u32,
     /// The sequence of the last message.
     read: u64,
     /// Messages that wait behind it.
@@ -33,6 +35,9 @@ pub(super) struct Reader {
 const SILENCE: Duration = Duration::from_secs(6);
 /// After so much of it, the servers are asked whether that was all.
 const DOUBT: Duration = Duration::from_millis(200);
+/// The same beyond the goal, where only what is being written comes.
+const GLANCE: Duration = Duration::from_millis(1);
+const ASK_EVERY: u32 = 64;
 const PULL: usize = 2048;
 const PULL_LIFE: Duration = Duration::from_secs(20);
 const IDLE_BEAT: Duration = Duration::from_secs(2);
@@ -75,7 +80,7 @@ impl Reader {
             .map_err(|error| broker.failed(error))?;
         let pending = consumer.cached_info().num_pending;
         let read = from.saturating_sub(1);
-        Ok(Self { consumer, messages, count: 0, filter, read, pending })
+        Ok(Self { consumer, messages, count: 0, filter, unasked: 0, read, pending })
     }
 
     /// The next message, whenever it comes. Cancel-safe.
@@ -102,22 +107,30 @@ impl Reader {
     }
 
     /// The next message; `None` at the end, when the servers have none that follows. The consumer's
-    /// count alone is not believed: messages are superseded and deleted while it is on its way.
+    /// count alone is not believed: of messages that are superseded under way, some stay counted.
+    /// Beyond `goal`, the stream's end when the pass began, the servers are therefore asked.
     pub(super) async fn next_waiting(
         &mut self,
         broker: &Broker,
+        goal: u64,
     ) -> Result<Option<Message>, FeedError> {
         let begun = Instant::now();
         loop {
-            if self.pending > 0 {
-                match timeout(DOUBT, self.next(broker)).await {
-                    Ok(message) => return message.map(Some),
+            let beyond = self.read >= goal;
+            if self.pending > 0 && !(beyond && self.unasked >= ASK_EVERY) {
+                let patience = if beyond { GLANCE } else { DOUBT };
+                match timeout(patience, self.next(broker)).await {
+                    Ok(message) => {
+                        self.unasked += u32::from(beyond);
+                        return message.map(Some);
+                    }
                     Err(_elapsed) if begun.elapsed() > SILENCE => {
                         return Err(FeedError::Unreachable("NATS fell silent".into()));
                     }
                     Err(_elapsed) => {}
                 }
             }
+            self.unasked = 0;
             if !broker.has_after(&self.filter, self.read).await? {
                 return Ok(None);
             }

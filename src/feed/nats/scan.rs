@@ -17,6 +17,8 @@ pub(super) struct Scan<'b> {
     broker: &'b Broker,
     apps: HashMap<Name, Apps>,
     entries: Option<Reader>,
+    /// The stream's end before the pass.
+    goal: u64,
     /// Names that only applications speak of, once the nodes' entries are through.
     rest: hash_map::IntoIter<Name, Apps>,
 }
@@ -48,11 +50,15 @@ pub(super) struct Folded {
 // === impl Scan ===
 
 impl<'b> Scan<'b> {
-    /// Begins a pass over everything, or over one name alone.
-    pub(super) async fn begin(broker: &'b Broker, only: Option<&Name>) -> Result<Self, FeedError> {
+    /// Begins a pass over everything, or over one name alone; `goal` is the stream's end by now.
+    pub(super) async fn begin(
+        broker: &'b Broker,
+        goal: u64,
+        only: Option<&Name>,
+    ) -> Result<Self, FeedError> {
         let mut reader = Reader::open(broker, subject::apps(&broker.name), 0).await?;
         let mut apps = HashMap::<Name, Apps>::new();
-        while let Some(message) = reader.next_waiting(broker).await? {
+        while let Some(message) = reader.next_waiting(broker, goal).await? {
             if let Said::App(record) = message.said(&broker.name)
                 && only.is_none_or(|only| *only == record.name)
             {
@@ -66,13 +72,13 @@ impl<'b> Scan<'b> {
             None => subject::entries(&broker.name),
         };
         let entries = Some(Reader::open(broker, filter, 0).await?);
-        Ok(Self { broker, apps, entries, rest: HashMap::new().into_iter() })
+        Ok(Self { broker, apps, entries, goal, rest: HashMap::new().into_iter() })
     }
 
     /// The next name; `None` at the end. An entry that is written over during the pass may come twice.
     pub(super) async fn next(&mut self) -> Result<Option<Folded>, FeedError> {
         while let Some(reader) = &mut self.entries {
-            let Some(message) = reader.next_waiting(self.broker).await? else {
+            let Some(message) = reader.next_waiting(self.broker, self.goal).await? else {
                 if let Some(reader) = self.entries.take() {
                     reader.close(self.broker).await;
                 }

@@ -38,9 +38,9 @@ const FOLDS: usize = 100_000;
 
 /// Sweeps, unless another node did a moment ago; how many entries went.
 pub(super) async fn sweep(broker: &Broker, now: UnixTime) -> Result<usize, FeedError> {
-    memory::recall(broker).await?;
+    let goal = memory::recall(broker).await?.last;
     let Some((turn, at)) = take_turn(broker).await? else { return Ok(0) };
-    let mut found = find(broker, now).await?;
+    let mut found = find(broker, goal, now).await?;
     let mut gone = found.entries;
     for folded in std::mem::take(&mut found.folds) {
         gone += usize::from(fold(broker, &folded, now).await?);
@@ -89,8 +89,8 @@ async fn write(broker: &Broker, sweep: Sweep, expected: u64) -> Result<Option<u6
     }
 }
 
-async fn find(broker: &Broker, now: UnixTime) -> Result<Found, FeedError> {
-    let mut scan = Scan::begin(broker, None).await?;
+async fn find(broker: &Broker, goal: u64, now: UnixTime) -> Result<Found, FeedError> {
+    let mut scan = Scan::begin(broker, goal, None).await?;
     let mut found = Found::default();
     while let Some(folded) = scan.next().await? {
         if !folded.apps.is_empty() {

@@ -40,6 +40,8 @@ struct Follow {
     /// Tombstones up to here were read, whatever is swept.
     safe: u64,
     beaten: Instant,
+    /// The stream's end when it was asked for last, and when that was.
+    target: (u64, Instant),
     /// When something was last read, or known not to be there.
     progress: Instant,
 }
@@ -64,8 +66,9 @@ impl Tail {
         let (tell, told) = mpsc::channel(WAITING);
         let at = subject::cursor(read);
         let now = Instant::now();
-        let (beaten, progress) = (now, now);
-        let follow = Follow { broker, known, trace, tell, read, at, safe: read, beaten, progress };
+        let (beaten, progress, target) = (now, now, (u64::MAX, now));
+        let follow =
+            Follow { broker, known, trace, tell, read, at, safe: read, beaten, target, progress };
         Self { told, task: tokio::spawn(follow.run()) }
     }
 
@@ -119,6 +122,7 @@ impl Follow {
         }
         // The last message may have been deleted: then its sequence is never read.
         let last = state.last_sequence;
+        self.target = (last, Instant::now());
         if last == self.read || !self.broker.has_after(">", self.read).await? {
             return self.beat().await;
         }
@@ -145,7 +149,10 @@ impl Follow {
                 self.tell(FeedEvent::Undecodable { at }).await?;
             }
         }
-        if pending == 0 && self.beaten.elapsed() > BEAT {
+        // On a busy stream some messages stay counted: what was there a moment ago will do.
+        let (target, asked) = self.target;
+        let at_end = pending == 0 || (self.read >= target && asked.elapsed() < TICK);
+        if at_end && self.beaten.elapsed() > BEAT {
             self.beat().await?;
         }
         Ok(())
