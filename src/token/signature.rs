@@ -19,6 +19,7 @@ use super::jws::Jws;
 
 /// One key for one algorithm, ready.
 #[derive(Clone)]
+#[expect(clippy::large_enum_variant, reason = "one for each key, read on every verification")]
 pub(super) enum Ready {
     /// A public key.
     Public(ParsedPublicKey),

@@ -136,7 +136,8 @@ mod tests {
     #[test]
     fn a_stream_that_would_lose_entries_is_refused() {
         assert_eq!(check(&wanted("R", 1), "R"), Ok(()));
-        let table: [(&str, fn(&mut Config)); 8] = [
+        type Spoil = fn(&mut Config);
+        let table: [(&str, Spoil); 8] = [
             ("subjects", |config| drop(config.subjects.pop())),
             ("per_subject", |config| config.max_messages_per_subject = -1),
             ("retention", |config| config.retention = RetentionPolicy::WorkQueue),
