@@ -2,6 +2,7 @@
 //! and there is one way out for that. Either way it is told once, to the log and the metrics.
 
 mod entry;
+mod vigil;
 
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ use crate::token::{BearerError, BearerToken, Found, TokenCache, TokenError};
 pub use entry::RecordedBody;
 
 use entry::Entry;
+use vigil::Judge;
 
 /// What all workers share. Immutable but for the snapshot's swap and the one revocation set.
 #[derive(Debug)]
@@ -34,6 +36,7 @@ pub struct Gateway {
     revocations: Arc<Revocations>,
     tokens: TokenCache<Arc<Named>>,
     clock: Arc<dyn Clock>,
+    judge: Arc<Judge>,
     metrics: Arc<Metrics>,
     log: AccessLog,
 }
@@ -77,7 +80,9 @@ impl Gateway {
     ) -> Self {
         let snapshot = ArcSwap::new(snapshot);
         let tokens = TokenCache::new(TOKENS, TOKEN_BYTES);
-        Self { snapshot, revocations, tokens, clock, metrics, log }
+        let judge = Judge { revocations: Arc::clone(&revocations), clock: Arc::clone(&clock) };
+        let judge = Arc::new(judge);
+        Self { snapshot, revocations, tokens, clock, judge, metrics, log }
     }
 
     /// The running configuration.
@@ -121,7 +126,7 @@ impl Gateway {
         let now = self.clock.now();
         let mut entry = Entry::begin(self.log.clone(), &snapshot, &request, peer, now);
         match self.try_handle(&snapshot, forwarder, request, &mut entry).await {
-            Ok(response) => entry.forwarded(response),
+            Ok(response) => entry.forwarded(response, &self.judge),
             Err(refused) => entry.rejected(refused),
         }
     }

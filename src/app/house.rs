@@ -1,12 +1,13 @@
 //! The running gateway as its control port sees it.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixTime};
 use crate::config::Config;
 use crate::control::{Ask, AskError, Draft as Asked, Gatehouse, ReloadReport};
 use crate::feed::Log;
@@ -14,7 +15,7 @@ use crate::gateway::Gateway;
 use crate::observe::metrics::Metrics;
 use crate::revocation::follower::AppliedCursor;
 use crate::revocation::{
-    Cursor, Draft, Enforceable, FeedError, Filter, IssuerScope, Name, Page, Revocation,
+    Cursor, Draft, Enforceable, FeedError, Filter, IssuerScope, Name, Op, Page, Revocation,
     RevocationLog,
 };
 use crate::shutdown::Drain;
@@ -138,6 +139,11 @@ impl House {
         Enforceable { issuers: issuers.collect(), claims }
     }
 
+    fn holds_all(&self, names: &[(Name, UnixTime)]) -> bool {
+        let (set, now) = (self.gateway.revocations().set(), self.clock().now());
+        names.iter().all(|(name, end)| *end <= now || set.holds(name, None, now))
+    }
+
     /// A posted token: by `jti` if it has one, else by its digest.
     fn draft_of_token(&self, token: &str, reason: Option<String>) -> Result<Draft, AskError> {
         let snapshot = self.gateway.snapshot();
@@ -182,8 +188,10 @@ impl Gatehouse for House {
     }
 
     async fn append(&self, records: Vec<Revocation>) -> Result<Cursor, FeedError> {
+        let names = revoked_names(&records);
         let cursor = self.log.append(records).await?;
-        if self.applied.reached(&cursor, APPLY_LIMIT).await {
+        // The set is asked too: a cursor of another epoch says nothing about this record.
+        if self.applied.reached(&cursor, APPLY_LIMIT).await && self.holds_all(&names) {
             return Ok(cursor);
         }
         Err(FeedError::Refused(format!("recorded at {cursor}, but not applied here in time")))
@@ -221,6 +229,13 @@ impl Gatehouse for House {
     fn metrics(&self) -> &Metrics {
         self.gateway.metrics()
     }
+}
+
+/// What the records revoke in the end, and until when.
+fn revoked_names(records: &[Revocation]) -> Vec<(Name, UnixTime)> {
+    let last: HashMap<&Name, &Revocation> = records.iter().map(|it| (&it.name, it)).collect();
+    let revoked = last.into_values().filter(|record| record.op == Op::Revoke);
+    revoked.map(|record| (record.name.clone(), record.expires_at)).collect()
 }
 
 fn draft(asked: Asked) -> Draft {

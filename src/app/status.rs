@@ -59,6 +59,7 @@ pub(super) fn status(house: &House) -> Value {
             "applied": feed.applied,
             "undecodable": feed.undecodable,
             "epoch_changes": feed.epoch_changes,
+            "restored": feed.restored,
         },
         "entries": entries.map(|(claim, count)| (claim.to_string(), Value::from(count)))
             .collect::<serde_json::Map<_, _>>(),

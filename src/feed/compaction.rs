@@ -2,22 +2,24 @@
 
 use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::clock::Clock;
-use crate::revocation::RevocationLog;
+use crate::revocation::{Forgetting, RevocationLog};
 use crate::shutdown::Drain;
 
 /// Forgets what has expired, once every `period`, until told to stop.
 pub async fn run(log: impl RevocationLog, clock: &dyn Clock, period: Duration, mut drain: Drain) {
     let mut ticks = interval(period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut forgetting = Forgetting::default();
     loop {
         tokio::select! {
             () = drain.begun() => return,
             _ = ticks.tick() => {}
         }
-        match log.compact(clock.now()).await {
+        let before = forgetting.before(clock.now(), Instant::now().into_std());
+        match log.compact(before).await {
             Ok(0) => {}
             Ok(entries) => tracing::info!(entries, "forgot expired revocations"),
             Err(error) => tracing::warn!(%error, "expired revocations could not be forgotten"),

@@ -3,6 +3,7 @@
 pub mod compaction;
 pub mod embedded;
 mod listing;
+pub mod local;
 #[cfg(feature = "nats")]
 pub mod nats;
 #[cfg(feature = "postgres")]

@@ -40,6 +40,9 @@ pub enum BodyError {
     /// The connection broke, or the framing was wrong.
     #[error("the body broke off")]
     Broken,
+    /// The token that it was asked for with no longer holds.
+    #[error("the token no longer holds")]
+    Withdrawn,
 }
 
 // === impl ForwardError ===
@@ -49,7 +52,7 @@ impl From<BodyError> for ForwardError {
         match error {
             BodyError::TooLarge => Self::BodyTooLarge,
             BodyError::Stalled => Self::BodyStalled,
-            BodyError::Broken => Self::BodyBroken,
+            BodyError::Broken | BodyError::Withdrawn => Self::BodyBroken,
         }
     }
 }

@@ -22,13 +22,15 @@ use crate::reject::{self, Rejection};
 use crate::revocation::Named;
 use crate::snapshot::{Route, RouteCounters, Snapshot};
 
+use super::vigil::{self, Judge, Vigil};
 use super::{Admitted, Refused};
 
-/// An answer's body that tells its request's entry when it ends.
+/// An answer's body that tells its request's entry when it ends, and ends with its token.
 #[derive(Debug)]
 pub struct RecordedBody {
     body: ResponseBody,
     entry: Entry,
+    vigil: Option<Vigil>,
 }
 
 /// What will be told of one request. Nothing is formatted before the end.
@@ -115,10 +117,20 @@ impl Entry {
     }
 
     /// The upstream's answer, to be told when its body has ended.
-    pub(super) fn forwarded(mut self, response: Response<ResponseBody>) -> Response<RecordedBody> {
+    pub(super) fn forwarded(
+        mut self,
+        response: Response<ResponseBody>,
+        judge: &Arc<Judge>,
+    ) -> Response<RecordedBody> {
         self.outcome = if self.shadowed.is_some() { "shadowed" } else { "forwarded" };
         self.reason = self.shadowed.unwrap_or_default();
-        self.answer(response)
+        let ends = response.body().is_end_stream();
+        let watched = self.token.is_some() && self.shadowed.is_none() && !ends;
+        let rule = self.route.as_ref().and_then(|route| route.access.rule());
+        let vigil = rule
+            .filter(|_| watched)
+            .map(|rule| Vigil::new(Arc::clone(judge), rule.check_revocation));
+        self.answer(response, vigil)
     }
 
     /// Our own answer.
@@ -137,12 +149,16 @@ impl Entry {
             request_id: self.request_id.as_str(),
         };
         let response = refused.rejection.into_response(context).map(ResponseBody::from);
-        self.answer(response)
+        self.answer(response, None)
     }
 
-    fn answer(mut self, response: Response<ResponseBody>) -> Response<RecordedBody> {
+    fn answer(
+        mut self,
+        response: Response<ResponseBody>,
+        vigil: Option<Vigil>,
+    ) -> Response<RecordedBody> {
         self.status = response.status().as_u16();
-        response.map(|body| RecordedBody { body, entry: self })
+        response.map(|body| RecordedBody { body, entry: self, vigil })
     }
 
     fn tell(&self) {
@@ -185,6 +201,12 @@ impl Drop for Entry {
 
 // === impl RecordedBody ===
 
+impl RecordedBody {
+    fn objection(&mut self, waiting: bool, cx: &mut Context<'_>) -> Option<&'static str> {
+        self.vigil.as_mut()?.objection(self.entry.token.as_ref()?, waiting, cx)
+    }
+}
+
 impl Body for RecordedBody {
     type Data = Bytes;
     type Error = BodyError;
@@ -194,6 +216,12 @@ impl Body for RecordedBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if !matches!(polled, Poll::Ready(None | Some(Err(_))))
+            && let Some(reason) = self.objection(polled.is_pending(), cx)
+        {
+            self.entry.reason = reason;
+            return Poll::Ready(Some(Err(BodyError::Withdrawn)));
+        }
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 self.entry.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
@@ -216,7 +244,8 @@ impl Body for RecordedBody {
 impl Drop for RecordedBody {
     fn drop(&mut self) {
         let head_only = self.entry.method == Method::HEAD;
-        if !self.body.is_end_stream() && !head_only && self.entry.reason != "upstream_body" {
+        let told = ["upstream_body", vigil::EXPIRED, vigil::REVOKED].contains(&self.entry.reason);
+        if !self.body.is_end_stream() && !head_only && !told {
             self.entry.outcome = "client_gone";
             self.entry.reason = "client_gone";
         }

@@ -126,6 +126,16 @@ pub trait RevocationFeed: Send + 'static {
         let (_, after) = (epoch, after.clone());
         async { Err(FeedError::Truncated(after)) }
     }
+
+    /// What this node has kept of its own, to decide by until the store answers. Not for adapters.
+    fn restore(&mut self) -> impl Future<Output = Result<Option<Checkpoint>, FeedError>> + Send {
+        async { Ok(None) }
+    }
+
+    /// Whether its checkpoints hold what this node knew and the store has lost. Not for adapters.
+    fn remembers(&self) -> bool {
+        false
+    }
 }
 
 /// The writing side.
@@ -155,6 +165,16 @@ impl Live {
     pub fn channel() -> (LiveSender, Self) {
         let (sender, receiver) = mpsc::channel(4);
         (LiveSender(sender), Self(receiver))
+    }
+
+    /// One that ends after a part.
+    #[cfg(test)]
+    pub(crate) fn broken_off(entries: Vec<Revocation>) -> Self {
+        let (sender, live) = Self::channel();
+        if !entries.is_empty() {
+            sender.0.try_send(Ok(entries)).expect("one batch fits into the channel");
+        }
+        live
     }
 
     /// The next batch; an empty one is the end. A store that stops half-way is an error, never the end.

@@ -4,9 +4,11 @@
 //! while freshness grows old.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::observe::metrics::Metrics;
@@ -15,9 +17,11 @@ use crate::shutdown::Drain;
 use super::{Cursor, Epoch, FeedError, FeedEvent, Op, Revocation, RevocationFeed, Revocations};
 
 mod checkpoint;
+mod disputed;
 mod pause;
 mod upkeep;
 
+use disputed::Disputed;
 use pause::Pause;
 
 /// The one writer of the set.
@@ -25,6 +29,7 @@ use pause::Pause;
 pub struct Follower<F> {
     feed: F,
     applier: Applier,
+    pause: Pause,
 }
 
 /// How the feed is doing.
@@ -44,11 +49,23 @@ pub struct FeedStatus {
     pub undecodable: u64,
     /// Times the store came back with another memory.
     pub epoch_changes: u64,
+    /// Whether we decide by what this node had kept, since the store has not answered yet.
+    pub restored: bool,
 }
 
 /// Watches a [`Follower`]: its status, and whether it has come to a cursor yet.
 #[derive(Clone, Debug)]
 pub struct AppliedCursor(watch::Receiver<FeedStatus>);
+
+/// What a store that lost its memory has left us with.
+#[derive(Debug, Default)]
+struct Memory {
+    /// The set holds what no checkpoint holds: none is the whole truth any more.
+    owing: bool,
+    /// The newest record that was applied.
+    newest: Uuid,
+    disputed: Option<Disputed>,
+}
 
 /// The follower without its feed: what may change the set, and tells of it.
 #[derive(Debug)]
@@ -71,15 +88,29 @@ impl<F: RevocationFeed> Follower<F> {
     ) -> (Self, AppliedCursor) {
         let (status, watched) = watch::channel(FeedStatus::default());
         let applier = Applier { revocations, metrics, clock, status };
-        (Self { feed, applier }, AppliedCursor(watched))
+        (Self { feed, applier, pause: Pause::new() }, AppliedCursor(watched))
+    }
+
+    /// The same with pauses that a test can repeat.
+    #[cfg(test)]
+    pub(crate) fn with_seed(self, seed: u64) -> Self {
+        Self { pause: Pause::seeded(seed), ..self }
+    }
+
+    /// Follows, and neither sweeps nor counts.
+    #[cfg(test)]
+    pub(crate) async fn run_alone(self) {
+        let Self { mut feed, applier, pause } = self;
+        applier.follow(&mut feed, pause).await;
     }
 
     /// Follows until told to stop; sweeps and counts alongside.
     pub async fn run(self, mut drain: Drain) {
-        let Self { mut feed, applier } = self;
+        let Self { mut feed, applier, pause } = self;
         tokio::select! {
+            biased;
             () = drain.begun() => {}
-            () = applier.follow(&mut feed) => {}
+            () = applier.follow(&mut feed, pause) => {}
             () = applier.upkeep() => {}
         }
     }
@@ -106,40 +137,112 @@ impl AppliedCursor {
     }
 }
 
+// === impl Memory ===
+
+impl Memory {
+    /// Beyond what was known before a loss nothing is disputed.
+    fn reached(&mut self, at: &Cursor) {
+        self.disputed.take_if(|disputed| disputed.is_over(at));
+    }
+
+    /// Whether the record may be applied.
+    fn believes(&mut self, record: &Revocation) -> bool {
+        let believed = self.disputed.as_ref().is_none_or(|disputed| disputed.believes(record));
+        self.newest = self.newest.max(record.id);
+        believed
+    }
+}
+
 // === impl Applier ===
 
 impl Applier {
     /// Never ends: what goes wrong is tried again.
-    async fn follow(&self, feed: &mut impl RevocationFeed) {
-        let mut pause = Pause::new();
+    async fn follow(&self, feed: &mut impl RevocationFeed, mut pause: Pause) {
+        let mut memory = Memory::default();
+        let mut resumable = self.restore(feed, &mut memory).await;
         loop {
-            if let Err(error) = self.load(feed).await {
-                self.disconnected(&error);
-                pause.wait().await;
+            let caught_up = match resumable.take() {
+                Some((epoch, cursor)) => self.resume(feed, epoch, cursor, &mut resumable).await,
+                None => self.load(feed, &mut memory).await,
+            };
+            if let Err(error) = caught_up {
+                // A resumption that is refused is followed by a load, and that at once.
+                if !matches!(error, FeedError::Truncated(_)) {
+                    self.disconnected(&error);
+                    pause.wait().await;
+                }
                 continue;
             }
-            self.follow_log(feed, &mut pause).await;
+            self.follow_log(feed, &mut memory, &mut pause).await;
         }
     }
 
-    async fn load(&self, feed: &mut impl RevocationFeed) -> Result<(), FeedError> {
+    /// Decides by what this node had kept, until the store answers; from where the log goes on then.
+    async fn restore(
+        &self,
+        feed: &mut impl RevocationFeed,
+        memory: &mut Memory,
+    ) -> Option<(Epoch, Cursor)> {
+        let restored = match feed.restore().await {
+            Ok(Some(checkpoint)) => self.apply_checkpoint(checkpoint, memory, true).await,
+            Ok(None) => return None,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = restored {
+            tracing::warn!(%error, "what this node had kept can't be used; waiting for the store");
+            return None;
+        }
+        self.status.send_modify(|status| status.restored = true);
+        self.revocations.freshness().restore();
+        tracing::info!(
+            entries = self.revocations.set().len(),
+            "deciding by what this node had kept"
+        );
+        let status = self.status.borrow();
+        status.epoch.zip(status.cursor.clone())
+    }
+
+    async fn resume(
+        &self,
+        feed: &mut impl RevocationFeed,
+        epoch: Epoch,
+        cursor: Cursor,
+        again: &mut Option<(Epoch, Cursor)>,
+    ) -> Result<(), FeedError> {
+        let resumed = feed.resume(epoch, &cursor).await;
+        if matches!(resumed, Err(FeedError::Unreachable(_))) {
+            *again = Some((epoch, cursor));
+        }
+        resumed
+    }
+
+    async fn load(
+        &self,
+        feed: &mut impl RevocationFeed,
+        memory: &mut Memory,
+    ) -> Result<(), FeedError> {
         let started = Instant::now();
         let checkpoint = feed.load().await?;
-        self.apply_checkpoint(checkpoint).await?;
+        self.apply_checkpoint(checkpoint, memory, feed.remembers()).await?;
         // What was said after the loading began may not be in it.
-        self.revocations.freshness().confirm(started);
+        self.revocations.freshness().confirm(started.into_std());
         self.connected();
         Ok(())
     }
 
     /// Applies events until the log has a gap or the store must be read anew.
-    async fn follow_log(&self, feed: &mut impl RevocationFeed, pause: &mut Pause) {
+    async fn follow_log(
+        &self,
+        feed: &mut impl RevocationFeed,
+        memory: &mut Memory,
+        pause: &mut Pause,
+    ) {
         loop {
             match feed.next().await {
                 Ok(event) => {
                     pause.reset();
                     self.connected();
-                    self.event(event);
+                    self.event(event, memory);
                 }
                 Err(error @ FeedError::Unreachable(_)) => {
                     self.disconnected(&error);
@@ -155,11 +258,12 @@ impl Applier {
         }
     }
 
-    fn event(&self, event: FeedEvent) {
+    fn event(&self, event: FeedEvent, memory: &mut Memory) {
         match event {
             FeedEvent::Record { record, at } => {
                 if self.is_new(&at) {
-                    self.record(&record, at);
+                    memory.reached(&at);
+                    self.record(&record, at, memory);
                 }
             }
             FeedEvent::Undecodable { at } => {
@@ -175,7 +279,7 @@ impl Applier {
             FeedEvent::Heartbeat { at } => {
                 // One that is ahead of us tells of records that we have not seen: not fresh.
                 if !self.is_new(&at) {
-                    self.revocations.freshness().confirm(Instant::now());
+                    self.revocations.freshness().confirm(Instant::now().into_std());
                 }
             }
         }
@@ -186,8 +290,12 @@ impl Applier {
         self.status.borrow().cursor.as_ref().is_none_or(|applied| at > applied)
     }
 
-    fn record(&self, record: &Revocation, at: Cursor) {
-        self.revocations.set().apply(record);
+    fn record(&self, record: &Revocation, at: Cursor, memory: &mut Memory) {
+        if memory.believes(record) {
+            self.revocations.set().apply(record);
+        } else {
+            tracing::warn!(id = %record.id, cursor = %at, "not believed: a reinstatement older than what the store has lost");
+        }
         let op = match record.op {
             Op::Revoke => "revoke",
             Op::Reinstate => "reinstate",
@@ -205,6 +313,7 @@ impl Applier {
         self.status.send_if_modified(|status| {
             let changed = !status.connected;
             status.connected = true;
+            status.restored = false;
             status.last_error = None;
             changed
         });
@@ -224,5 +333,7 @@ impl Applier {
     }
 }
 
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;

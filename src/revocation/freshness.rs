@@ -9,43 +9,56 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct Freshness {
     origin: Instant,
-    /// Milliseconds after the origin, plus one; zero before the first checkpoint.
+    /// Milliseconds after the origin, plus two; [`NOTHING`] or [`RESTORED`] before the first word.
     confirmed: AtomicU64,
 }
+
+/// No checkpoint was ever applied.
+const NOTHING: u64 = 0;
+/// This node decides by what it had kept, and knows nothing of the store.
+const RESTORED: u64 = 1;
 
 // === impl Freshness ===
 
 impl Freshness {
     /// Nothing loaded yet.
     pub fn new() -> Self {
-        Self { origin: Instant::now(), confirmed: AtomicU64::new(0) }
+        // By the clock of the follower, which a test may hold.
+        let origin = tokio::time::Instant::now().into_std();
+        Self { origin, confirmed: AtomicU64::new(NOTHING) }
     }
 
     /// Says that at this moment everything known had been applied. The first word also means: loaded.
+    /// What was known at a moment stays known: an earlier one changes nothing.
     pub fn confirm(&self, at: Instant) {
-        self.confirmed.store(self.millis(at) + 1, Ordering::Release);
+        self.confirmed.fetch_max(self.millis(at) + 2, Ordering::AcqRel);
     }
 
-    /// Whether a checkpoint was ever applied.
+    /// Says that what this node had kept is applied: loaded, and stale until the first word.
+    pub fn restore(&self) {
+        self.confirmed.fetch_max(RESTORED, Ordering::AcqRel);
+    }
+
+    /// Whether there is a state to decide by: a checkpoint was applied, the store's or our own.
     pub fn is_loaded(&self) -> bool {
-        self.confirmed.load(Ordering::Acquire) != 0
+        self.confirmed.load(Ordering::Acquire) != NOTHING
     }
 
-    /// How long ago that was; `None` before the first checkpoint.
+    /// How long ago everything known had been applied; `None` before the first word.
     pub fn staleness(&self) -> Option<Duration> {
         self.staleness_at(Instant::now())
     }
 
     /// The same, at a given moment.
     pub fn staleness_at(&self, now: Instant) -> Option<Duration> {
-        let confirmed = self.confirmed.load(Ordering::Acquire).checked_sub(1)?;
+        let confirmed = self.confirmed.load(Ordering::Acquire).checked_sub(2)?;
         Some(Duration::from_millis(self.millis(now).saturating_sub(confirmed)))
     }
 
     fn millis(&self, at: Instant) -> u64 {
         let since = at.saturating_duration_since(self.origin).as_millis();
-        // 584 million years fit; the subtraction leaves room for the one.
-        u64::try_from(since).unwrap_or(u64::MAX - 1).min(u64::MAX - 1)
+        // 584 million years fit; the subtraction leaves room for the two.
+        u64::try_from(since).unwrap_or(u64::MAX - 2).min(u64::MAX - 2)
     }
 }
 
@@ -77,6 +90,19 @@ mod tests {
         freshness.confirm(start + Duration::from_secs(11));
         let fresh = freshness.staleness_at(start + Duration::from_secs(11)).expect("loaded");
         assert_eq!(fresh, Duration::ZERO);
+    }
+
+    #[test]
+    fn what_was_kept_can_be_decided_by_and_is_not_fresh() {
+        let freshness = Freshness::new();
+        freshness.restore();
+        assert!(freshness.is_loaded());
+        assert_eq!(freshness.staleness(), None);
+        let now = Instant::now();
+        freshness.confirm(now);
+        freshness.restore();
+        freshness.confirm(now - Duration::from_secs(5));
+        assert_eq!(freshness.staleness_at(now), Some(Duration::ZERO));
     }
 
     #[test]

@@ -52,7 +52,7 @@ type Part = DashMap<Fingerprint, Entry, RandomState>;
 
 /// So many parts of [`TABLES`] locked tables each: a sweep of ten million entries holds any one
 /// lock for about a millisecond.
-const PARTS: usize = 64;
+const PARTS: usize = if cfg!(test) { 4 } else { 64 };
 const TABLES: usize = 2;
 
 // === impl RevocationSet ===

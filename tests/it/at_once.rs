@@ -20,7 +20,7 @@ struct Held {
 
 #[test]
 fn no_request_that_starts_after_the_acknowledgement_passes_on_any_worker() {
-    let gateway = TestGateway::start(ORDERS);
+    let gateway = TestGateway::start_edited(ORDERS, &[("workers = 1", "workers = 2")]);
     let held: Vec<Held> = (0..TOKENS)
         .map(|n| {
             let id = format!("token-{n}");

@@ -206,8 +206,8 @@ fn a_stranger_is_not_believed_where_he_comes_from() {
 
 #[test]
 fn a_trusted_proxy_s_word_is_carried_on() {
-    let trusting = "workers = 2\ntrusted_proxies = [\"127.0.0.1/32\"]";
-    let gateway = TestGateway::start_edited(ROUTES, &[("workers = 2", trusting)]);
+    let trusting = "workers = 1\ntrusted_proxies = [\"127.0.0.1/32\"]";
+    let gateway = TestGateway::start_edited(ROUTES, &[("workers = 1", trusting)]);
     ask(&gateway, "/public", CLAIMED).expect_forwarded();
     let seen = gateway.upstream.last();
     for (name, wanted) in [

@@ -64,9 +64,9 @@ fn a_head_beyond_the_limits_is_refused() {
 
 #[test]
 fn a_body_beyond_the_limit_is_refused_however_it_comes() {
-    let limits = "workers = 2\nlimits = { body_bytes = \"64KiB\" }";
+    let limits = "workers = 1\nlimits = { body_bytes = \"64KiB\" }";
     let gateway =
-        TestGateway::start_edited(&(ORDERS.to_owned() + PUBLIC), &[("workers = 2", limits)]);
+        TestGateway::start_edited(&(ORDERS.to_owned() + PUBLIC), &[("workers = 1", limits)]);
     let head = "POST /public HTTP/1.1\r\nHost: a\r\n";
     let announced = format!("{head}Content-Length: 65537\r\n\r\n");
     assert_eq!(status(&gateway, announced.as_bytes()), 413);
@@ -105,9 +105,9 @@ fn a_flood_of_trailers_and_of_chunks_does_no_harm() {
 
 #[test]
 fn the_slow_are_closed_and_the_others_are_served() {
-    let limits = "workers = 2\nlimits = { header_timeout = \"1s\", idle_timeout = \"1s\" }";
+    let limits = "workers = 1\nlimits = { header_timeout = \"1s\", idle_timeout = \"1s\" }";
     let gateway =
-        TestGateway::start_edited(&(ORDERS.to_owned() + PUBLIC), &[("workers = 2", limits)]);
+        TestGateway::start_edited(&(ORDERS.to_owned() + PUBLIC), &[("workers = 1", limits)]);
     let begun = Instant::now();
     let mut stalled: Vec<Raw> = (0..300)
         .map(|n| {
@@ -137,8 +137,8 @@ fn the_slow_are_closed_and_the_others_are_served() {
 
 #[test]
 fn a_head_that_drips_is_closed_in_time() {
-    let limits = "workers = 2\nlimits = { header_timeout = \"1s\" }";
-    let gateway = TestGateway::start_edited(ORDERS, &[("workers = 2", limits)]);
+    let limits = "workers = 1\nlimits = { header_timeout = \"1s\" }";
+    let gateway = TestGateway::start_edited(ORDERS, &[("workers = 1", limits)]);
     let mut raw = Raw::connect(gateway.data).patience(Duration::from_millis(50));
     raw.send("GET /orders/1 HTTP/1.1\r\nHost: a\r\n");
     let begun = Instant::now();

@@ -26,6 +26,7 @@ mod issuers; // several issuers and their keys
 mod keys; // key sets behind a URL
 mod limits; // bounds that hold
 mod methods; // methods and preflights
+mod midway; // streams that outlive their token
 #[cfg(feature = "nats")]
 mod nats_access; // credentials, rights and TLS of a JetStream store
 #[cfg(feature = "nats")]

@@ -122,7 +122,7 @@ async fn what_was_acknowledged_is_there_after_immediate_stops() {
         }
         server.down();
         let acknowledged = writer.await.expect("the writer");
-        assert!(acknowledged.len() >= 19, "{}", acknowledged.len());
+        assert!(!acknowledged.is_empty(), "nothing was acknowledged in round {round}");
         server.up(&[]);
         let live = load(&mut store.feed()).await.0;
         for name in &acknowledged {

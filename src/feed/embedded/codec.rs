@@ -13,7 +13,7 @@ const VERSION: u8 = 1;
 struct Reader<'a>(&'a [u8]);
 
 /// The value under which an entry is kept; its name is the key.
-pub(super) fn encode(entry: &Revocation) -> Vec<u8> {
+pub(in crate::feed) fn encode(entry: &Revocation) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(48);
     bytes.push(VERSION);
     bytes.extend_from_slice(entry.id.as_bytes());
@@ -36,7 +36,7 @@ pub(super) fn encode(entry: &Revocation) -> Vec<u8> {
 }
 
 /// Reads an entry; `None` when the bytes are not one.
-pub(super) fn decode(name: Name, bytes: &[u8]) -> Option<Revocation> {
+pub(in crate::feed) fn decode(name: Name, bytes: &[u8]) -> Option<Revocation> {
     let mut reader = Reader(bytes);
     if reader.take::<1>()? != [VERSION] {
         return None;

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use crate::revocation::{Epoch, FeedError};
 
-mod codec;
+pub(in crate::feed) mod codec;
 mod disk;
 mod feed;
 mod log;

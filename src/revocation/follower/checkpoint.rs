@@ -1,31 +1,28 @@
 //! A checkpoint into the set: by difference within a store's memory, by union across a loss of it.
 
 use crate::revocation::fingerprint::Fingerprint;
-use crate::revocation::{Checkpoint, Cursor, Epoch, FeedError};
+use crate::revocation::{Checkpoint, Cursor, Epoch, FeedError, Standing};
 
-use super::Applier;
-
-/// What a checkpoint is to what we know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// Nothing is known yet.
-    First,
-    /// The truth: what it does not hold was reinstated.
-    Ahead,
-    /// The store has lost its memory: what we know and it does not, stays.
-    Lost,
-}
+use super::disputed::Disputed;
+use super::{Applier, Memory};
 
 // === impl Applier ===
 
 impl Applier {
     /// Never clears then fills: a revoked token does not pass for a moment.
-    pub(super) async fn apply_checkpoint(&self, checkpoint: Checkpoint) -> Result<(), FeedError> {
+    pub(super) async fn apply_checkpoint(
+        &self,
+        checkpoint: Checkpoint,
+        memory: &mut Memory,
+        remembered: bool,
+    ) -> Result<(), FeedError> {
         let Checkpoint { epoch, mut live, upto } = checkpoint;
         let standing = self.standing(epoch, &upto);
+        // A feed that remembers has joined already what we know and the store does not.
+        let join = (standing == Standing::Lost && !remembered) || memory.owing;
         let set = self.revocations.set();
         // An attempt that broke off may have left something behind.
-        let differ = standing != Standing::Lost && !set.is_empty();
+        let differ = !join && !set.is_empty();
         let mut names = Vec::new();
         loop {
             let batch = live.next().await?;
@@ -33,28 +30,27 @@ impl Applier {
                 break;
             }
             for entry in &batch {
-                match standing {
-                    Standing::Lost => drop(set.apply(entry)),
-                    Standing::First | Standing::Ahead if differ => names.push(set.put(entry)),
-                    Standing::First | Standing::Ahead => drop(set.put(entry)),
+                match (join, differ) {
+                    (true, _) => drop(set.apply(entry)),
+                    (false, true) => names.push(set.put(entry)),
+                    (false, false) => drop(set.put(entry)),
                 }
+                memory.newest = memory.newest.max(entry.id);
             }
             tokio::task::yield_now().await;
         }
         if differ {
             self.remove_all_but(names).await;
         }
+        memory.owing |= standing == Standing::Lost && !remembered;
+        self.remember(memory, standing, epoch, &upto);
         self.note(standing, epoch, upto);
         Ok(())
     }
 
     fn standing(&self, epoch: Epoch, upto: &Cursor) -> Standing {
         let status = self.status.borrow();
-        match (&status.epoch, &status.cursor) {
-            (Some(known), Some(cursor)) if *known == epoch && upto >= cursor => Standing::Ahead,
-            (Some(_), _) => Standing::Lost,
-            (None, _) => Standing::First,
-        }
+        Standing::of(status.epoch.zip(status.cursor.as_ref()), epoch, upto)
     }
 
     async fn remove_all_but(&self, mut names: Vec<Fingerprint>) {
@@ -63,6 +59,20 @@ impl Applier {
         for part in 0..set.parts() {
             set.retain_part(part, &names);
             tokio::task::yield_now().await;
+        }
+    }
+
+    fn remember(&self, memory: &mut Memory, standing: Standing, epoch: Epoch, upto: &Cursor) {
+        match standing {
+            Standing::Lost => {
+                let status = self.status.borrow();
+                let before = status.cursor.clone().filter(|_| status.epoch == Some(epoch));
+                let earlier = memory.disputed.take();
+                let newest = memory.newest;
+                memory.disputed =
+                    before.map(|before| Disputed::new(before, newest).or_further(earlier));
+            }
+            Standing::First | Standing::Ahead => memory.reached(upto),
         }
     }
 

@@ -8,6 +8,7 @@ use uuid::Uuid;
 #[derive(Debug)]
 pub(super) struct Pause {
     failures: u32,
+    random: u64,
 }
 
 const SHORTEST: Duration = Duration::from_millis(100);
@@ -16,8 +17,13 @@ const LONGEST: Duration = Duration::from_secs(5);
 // === impl Pause ===
 
 impl Pause {
-    pub(super) const fn new() -> Self {
-        Self { failures: 0 }
+    pub(super) fn new() -> Self {
+        Self::seeded(Uuid::new_v4().as_u64_pair().1)
+    }
+
+    /// Pauses that can be repeated.
+    pub(super) const fn seeded(seed: u64) -> Self {
+        Self { failures: 0, random: seed }
     }
 
     /// Something worked: the next pause is a short one.
@@ -26,7 +32,13 @@ impl Pause {
     }
 
     pub(super) async fn wait(&mut self) {
-        tokio::time::sleep(self.next(Uuid::new_v4().as_bytes()[0])).await;
+        // Knuth's MMIX generator: good enough to spread nodes.
+        self.random = self
+            .random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let [jitter, ..] = self.random.to_be_bytes();
+        tokio::time::sleep(self.next(jitter)).await;
     }
 
     /// The next pause; `jitter` makes it up to twice as long.

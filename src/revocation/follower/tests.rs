@@ -53,7 +53,7 @@ impl Scene {
         let feed = ScriptedFeed { loads: loads.into_iter().collect(), events };
         let revocations = Arc::new(Revocations::new(&[], Duration::from_secs(10)));
         let metrics = Arc::new(Metrics::new());
-        let clock = Arc::new(ManualClock::at(UnixTime::from_secs(50)));
+        let clock = Arc::new(ManualClock::at(UnixTime::from_secs(150)));
         let (follower, applied) =
             Follower::new(feed, Arc::clone(&revocations), Arc::clone(&metrics), clock);
         let (shutdown, drain) = Shutdown::new();
@@ -210,7 +210,7 @@ async fn only_a_heartbeat_at_our_cursor_makes_fresh() {
     scene.reached(5).await;
     scene.until(|status| status.connected).await;
     // Seen from one fixed moment, staleness changes only when something is confirmed.
-    let moment = Instant::now() + Duration::from_secs(60);
+    let moment = Instant::now().into_std() + Duration::from_secs(60);
     let staleness = || scene.revocations.freshness().staleness_at(moment).expect("loaded");
     let before = staleness();
     while scene.revocations.freshness().staleness() < Some(Duration::from_millis(5)) {
@@ -230,7 +230,7 @@ async fn only_a_heartbeat_at_our_cursor_makes_fresh() {
 #[tokio::test(start_paused = true)]
 async fn expired_entries_are_swept_and_counted() {
     let scene = Scene::new([checkpoint(1, 5, &["a"])]);
-    scene.record(6, revoke("jti", "old", None, 49));
+    scene.record(6, revoke("jti", "old", None, 89));
     scene.reached(6).await;
     assert_eq!(scene.revocations.set().len(), 2);
     while scene.metrics.revocation_swept.get() == 0 {

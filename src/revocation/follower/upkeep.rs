@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use uuid::{NoContext, Timestamp};
 
-use crate::revocation::Revocation;
+use crate::clock::UnixTime;
+use crate::revocation::{Forgetting, Revocation};
 
 use super::Applier;
 
@@ -20,20 +21,21 @@ impl Applier {
         let mut ticks = interval(COUNT_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut count = 0_u32;
+        let mut forgetting = Forgetting::default();
         loop {
             ticks.tick().await;
             self.count();
+            let before = forgetting.before(self.clock.now(), Instant::now().into_std());
             count = count.wrapping_add(1);
             if count.is_multiple_of(SWEEP_EVERY) {
-                self.sweep().await;
+                self.sweep(before).await;
             }
         }
     }
 
     /// One pass, shard by shard; records are applied in between.
-    async fn sweep(&self) {
+    async fn sweep(&self, now: UnixTime) {
         let set = self.revocations.set();
-        let now = self.clock.now();
         for part in 0..set.parts() {
             let swept = set.sweep_part(part, now);
             self.metrics.revocation_swept.inc_by(swept as u64);

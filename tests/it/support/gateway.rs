@@ -213,7 +213,7 @@ pub fn configuration(upstream: &TestUpstream, routes: &str) -> String {
         r#"
 [listener]
 address = "127.0.0.1:0"
-workers = 2
+workers = 1
 drain_timeout = "5s"
 
 [control]

@@ -26,17 +26,22 @@ pub struct TestUpstream {
 
 impl TestUpstream {
     pub fn start() -> Self {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let own = Arc::clone(&seen);
+        Self { seen, ..Self::start_with(move |stream| serve(stream, &own)) }
+    }
+
+    /// One that answers a connection as it is told to, and records nothing.
+    pub fn start_with(answer: impl Fn(TcpStream) + Clone + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let upstream = Self { address, seen: Arc::clone(&seen) };
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let seen = Arc::clone(&seen);
-                std::thread::spawn(move || serve(stream, &seen));
+                let answer = answer.clone();
+                std::thread::spawn(move || answer(stream));
             }
         });
-        upstream
+        Self { address, seen: Arc::default() }
     }
 
     /// Everything it has seen so far.
