@@ -212,7 +212,7 @@ fn what_was_revoked_stays_revoked() {
 #[test]
 fn what_needs_a_restart_is_said() {
     let gateway = TestGateway::start(ORDERS);
-    gateway.rewrite_edited(&(ORDERS.to_owned() + PUBLIC), &[("workers = 2", "workers = 1")]);
+    gateway.rewrite_edited(&(ORDERS.to_owned() + PUBLIC), &[("workers = 1", "workers = 2")]);
     let report = reloaded(&gateway);
     let changes = report["changes"].to_string();
     assert!(changes.contains("listener: takes effect at the next start"), "{changes}");

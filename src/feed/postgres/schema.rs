@@ -90,8 +90,10 @@ pub(super) async fn dangers(session: &Session, table: &Table) -> Result<Vec<Stri
 }
 
 async fn find(session: &Session, table: &Table) -> Result<Found, FeedError> {
+    // A name's absence may be remembered from before another node made the table; the lock that reading
+    // a table takes makes the session forget it, so that all three are looked up as they are now.
     let sql = "SELECT to_regclass($1) IS NOT NULL, to_regclass($2) IS NOT NULL, \
-               to_regclass($3) IS NOT NULL";
+               to_regclass($3) IS NOT NULL FROM pg_catalog.pg_class LIMIT 1";
     let names = [table.log(), table.live(), table.meta()];
     let row = session.row(sql, &[&names[0], &names[1], &names[2]]).await?;
     let is = |column| row.try_get(column).map_err(|error| failed(&error));
