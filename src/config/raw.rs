@@ -46,7 +46,7 @@ pub(super) struct Node<'d> {
     source: &'d Source<'d>,
     /// Where it is, as the operator would say it: `routes[2].upstream`.
     key: String,
-    /// The same without names and numbers, as [`reference`] says it: `routes[].upstream`.
+    /// The same without names and numbers, as [`mod@super::reference`] says it: `routes[].upstream`.
     shape: String,
     span: Range<usize>,
     value: &'d DeValue<'d>,

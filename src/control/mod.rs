@@ -1,6 +1,6 @@
 //! The control port: revoke, reinstate, list, look, reload. Never on the data listener.
 //!
-//! A call passes [`guard`] (where it was sent to, who sent it, what he may do), then its handler.
+//! A call passes `guard` (where it was sent to, who sent it, what he may do), then its handler.
 //! What the running gateway does for it is behind [`Gatehouse`]; [`calls::CALLS`] names every call.
 
 mod attempts;
