@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::instant::recent;
+
 /// One timer for many deadlines in a row. Moving a deadline later costs nothing until the old one is
 /// reached, so a kept-alive connection does not register a timer for every request.
 #[derive(Debug)]
@@ -65,7 +67,7 @@ impl Patience {
 
     /// Nothing came. Ready when that has lasted too long.
     pub fn poll_lost(&mut self, cx: &mut Context<'_>, timer: &mut Deadline) -> Poll<()> {
-        let since = *self.since.get_or_insert_with(Instant::now);
+        let since = *self.since.get_or_insert_with(recent);
         timer.poll_passed(cx, since + self.limit)
     }
 }

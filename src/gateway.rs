@@ -4,6 +4,7 @@
 mod entry;
 mod vigil;
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -120,7 +121,7 @@ impl Gateway {
         &self,
         forwarder: &Forwarder,
         request: Request<Incoming>,
-        peer: Peer,
+        peer: Rc<Peer>,
     ) -> Response<RecordedBody> {
         let snapshot = self.snapshot.load_full();
         let now = self.clock.now();
@@ -193,8 +194,8 @@ impl Gateway {
         if dropped > 0 {
             self.metrics.headers_dropped.inc_by(dropped as u64);
         }
+        let host = request::host(request::checked_authority(head));
         let path = route::judge(head.uri.path())?;
-        let host = request::host(request::authority(head)?);
         Ok(Arc::clone(snapshot.routes.find(host, &path, &head.method)?))
     }
 

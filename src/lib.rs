@@ -18,6 +18,7 @@ pub mod demo;
 pub mod feed;
 pub mod forward;
 pub mod gateway;
+pub mod instant;
 pub mod listen;
 pub mod observe;
 pub mod peer;

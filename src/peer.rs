@@ -2,10 +2,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use http::HeaderValue;
 use ipnet::IpNet;
 
-/// The two ends of an accepted connection and how it is spoken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The two ends of an accepted connection and how it is spoken; made once a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
     /// The address the connection came from.
     pub client: SocketAddr,
@@ -13,6 +14,10 @@ pub struct Peer {
     pub local: SocketAddr,
     /// Whether TLS was used.
     pub scheme: Scheme,
+    /// The client's address as a field's value.
+    pub address: HeaderValue,
+    /// The port it came to, as a field's value.
+    pub port: HeaderValue,
 }
 
 /// The scheme of the connection, not of the request's target.
@@ -27,6 +32,18 @@ pub enum Scheme {
 /// Networks whose `Forwarded` and `X-Forwarded-*` fields are believed. None by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<IpNet>);
+
+// === impl Peer ===
+
+impl Peer {
+    /// A connection from `client` to `local`.
+    pub fn new(client: SocketAddr, local: SocketAddr, scheme: Scheme) -> Self {
+        let address = HeaderValue::try_from(client.ip().to_canonical().to_string());
+        // An address is at most 45 characters, all of them visible.
+        let address = address.unwrap_or_else(|_| HeaderValue::from_static("unknown"));
+        Self { client, local, scheme, address, port: HeaderValue::from(local.port()) }
+    }
+}
 
 // === impl Scheme ===
 

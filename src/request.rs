@@ -152,11 +152,20 @@ pub fn authority(parts: &Parts) -> Result<&str, RequestError> {
     if valid_authority(named) { Ok(named) } else { Err(RequestError::BadAuthority) }
 }
 
+/// The authority of a head that was [checked](check): `Host`, or what HTTP/2 has instead.
+pub fn checked_authority(parts: &Parts) -> &str {
+    match parts.headers.get(header::HOST) {
+        Some(host) => host.to_str().unwrap_or_default(),
+        None => parts.uri.authority().map_or("", http::uri::Authority::as_str),
+    }
+}
+
 /// The host of an authority, without its port.
 pub fn host(authority: &str) -> &str {
-    match authority.rsplit_once(':') {
-        // `[::1]` has colons of its own.
-        Some((host, port)) if !port.ends_with(']') => host,
+    // `[::1]` has colons of its own.
+    let last = authority.bytes().rposition(|byte| matches!(byte, b':' | b']'));
+    match last {
+        Some(at) if authority.as_bytes()[at] == b':' => &authority[..at],
         _ => authority,
     }
 }
@@ -307,11 +316,9 @@ fn same_authority(parts: &Parts, target: &str, host: &str) -> bool {
 
 /// `uri-host [ ":" port ]` (RFC 9110 §7.2) without userinfo, in the characters a name or address has.
 fn valid_authority(text: &str) -> bool {
-    let (host, port) = match text.rfind(':') {
-        Some(colon) if !text[colon..].contains(']') => (&text[..colon], Some(&text[colon + 1..])),
-        _ => (text, None),
-    };
-    let port_ok = port.is_none_or(|port| {
+    let host = host(text);
+    let port = &text[host.len()..];
+    let port_ok = port.strip_prefix(':').is_none_or(|port| {
         !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok()
     });
     port_ok && valid_host(host)

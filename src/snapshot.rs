@@ -4,14 +4,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::histogram::Histogram;
 use thiserror::Error;
 
 use crate::access::Access;
 use crate::config::{Config, ErrorProfile, ForwardConfig, RouteConfig, UpstreamConfig};
 use crate::forward::Upstream;
 use crate::observe::metrics::{Labels, Metrics};
+use crate::observe::sharded::{Durations, Tally};
 use crate::peer::TrustedProxies;
 use crate::reject::REASONS;
 use crate::request::{HeadLimits, IdentityNames};
@@ -71,10 +70,10 @@ pub struct Route {
 pub struct RouteCounters {
     name: Arc<str>,
     metrics: Arc<Metrics>,
-    forwarded: Counter,
+    forwarded: Tally,
     /// Refusals by the place of their reason in [`REASONS`], resolved at the first of each.
-    rejected: Box<[OnceLock<Counter>]>,
-    seconds: Histogram,
+    rejected: Box<[OnceLock<Tally>]>,
+    seconds: Durations,
 }
 
 /// Why a configuration can't run.
@@ -161,7 +160,7 @@ impl RouteCounters {
 
     /// Counts one request.
     pub fn count(&self, word: &str, reason: &str, elapsed: Duration) {
-        self.seconds.observe(elapsed.as_secs_f64());
+        self.seconds.observe(elapsed);
         match (word, reason) {
             ("forwarded", "") => self.forwarded.inc(),
             ("rejected", _) => match REASONS.binary_search(&reason) {
@@ -172,7 +171,7 @@ impl RouteCounters {
         };
     }
 
-    fn resolve(&self, word: &str, reason: &str) -> Counter {
+    fn resolve(&self, word: &str, reason: &str) -> Tally {
         self.metrics.requests.get_or_create(&outcome(&self.name, word, reason)).clone()
     }
 }

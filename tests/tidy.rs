@@ -12,7 +12,13 @@ const LAYERS: &[(u8, &[&str])] = &[
     (3, &["listen", "forward", "feed", "reject", "token/refresh", "revocation/follower"]),
     (2, &["config"]),
     (1, &["request", "route", "token", "revocation", "access"]),
-    (0, &["clock", "peer", "body", "backoff", "deadline", "shutdown", "secret", "observe"]),
+    (
+        0,
+        &[
+            "clock", "instant", "peer", "body", "backoff", "deadline", "shutdown", "secret",
+            "observe",
+        ],
+    ),
 ];
 
 /// Same-layer uses that are meant: the left may name the right.

@@ -12,9 +12,10 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use crate::deadline::Deadline;
+use crate::instant::recent;
 
 use super::ear::Ear;
 use super::error::ForwardError;
@@ -93,7 +94,7 @@ impl Link {
         state: &UploadState,
         patience: Duration,
     ) -> Result<Response<Incoming>, Failure> {
-        let sent = Instant::now();
+        let sent = recent();
         let mut answer = pin!(self.sender.try_send_request(request));
         let mut ended = false;
         let result = poll_fn(|cx| {

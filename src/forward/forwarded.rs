@@ -3,7 +3,6 @@
 //! `X-Forwarded-For`, `-Proto`, `-Host`, `-Port` and `X-Real-IP` are always set. `Forwarded`
 //! (RFC 7239) is continued when a trusted proxy began it, and removed otherwise.
 
-use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 use http::HeaderMap;
@@ -28,8 +27,8 @@ pub(super) fn set(headers: &mut HeaderMap, peer: &Peer, host: &HeaderValue, trus
     if headers.contains_key(header::FORWARDED) {
         continue_forwarded(headers, client, peer.scheme, host);
     }
-    let address = address_value(client);
-    if headers.contains_key(FOR) {
+    let address = peer.address.clone();
+    if trusted && headers.contains_key(FOR) {
         continue_list(headers, &FOR, &address);
     } else {
         headers.insert(FOR, address.clone());
@@ -37,7 +36,7 @@ pub(super) fn set(headers: &mut HeaderMap, peer: &Peer, host: &HeaderValue, trus
     headers.entry(REAL_IP).or_insert(address);
     headers.entry(PROTO).or_insert(HeaderValue::from_static(peer.scheme.as_str()));
     headers.entry(HOST).or_insert_with(|| host.clone());
-    headers.entry(PORT).or_insert_with(|| HeaderValue::from(peer.local.port()));
+    headers.entry(PORT).or_insert_with(|| peer.port.clone());
 }
 
 /// The client's own address: the peer's, or what trusted proxies say about it, nearest untrusted first.
@@ -70,16 +69,6 @@ fn strip(headers: &mut HeaderMap) {
     for name in &family {
         headers.remove(name);
     }
-}
-
-fn address_value(client: IpAddr) -> HeaderValue {
-    // An address is at most 45 characters, all of them visible.
-    let mut text = [0; 48];
-    let mut rest = &mut text[..];
-    let written = write!(rest, "{client}").ok();
-    let left = rest.len();
-    let value = written.and_then(|()| HeaderValue::from_bytes(&text[..text.len() - left]).ok());
-    value.unwrap_or_else(|| HeaderValue::from_static("unknown"))
 }
 
 /// Appends to a list field and makes one line of it, so that no reader takes only the first.
@@ -120,11 +109,8 @@ mod tests {
     use super::*;
 
     fn peer(client: &str) -> Peer {
-        Peer {
-            client: client.parse().unwrap(),
-            local: "127.0.0.1:8443".parse().unwrap(),
-            scheme: Scheme::Https,
-        }
+        let local = "127.0.0.1:8443".parse().unwrap();
+        Peer::new(client.parse().unwrap(), local, Scheme::Https)
     }
 
     fn text(headers: &HeaderMap, name: &str) -> String {

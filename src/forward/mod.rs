@@ -63,7 +63,7 @@ pub struct Exchange<'r> {
     /// The request as hyper read it, after [`crate::request::check`].
     pub request: Request<Incoming>,
     /// Who sent it.
-    pub peer: Peer,
+    pub peer: &'r Peer,
     /// Whether that is a trusted proxy.
     pub trusted: bool,
     /// Its name.
@@ -114,7 +114,7 @@ impl Forwarder {
             permit: &permit,
             forward,
             token_from,
-            peer: &peer,
+            peer,
             trusted,
             request_id: exchange.request_id,
             identity: exchange.identity,

@@ -4,7 +4,11 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::instant::recent;
 
 use super::exchange::Link;
 use super::upstream::Endpoint;
@@ -106,7 +110,7 @@ impl Lease {
     pub(super) fn checkout(&self) -> Option<Box<Link>> {
         loop {
             let Idle { mut link, since } = self.0.idle.borrow_mut().pop()?;
-            if since.elapsed() >= self.0.max_idle.get() {
+            if recent().duration_since(since) >= self.0.max_idle.get() {
                 // The others are older.
                 self.0.idle.borrow_mut().clear();
                 return None;
@@ -121,7 +125,7 @@ impl Lease {
     pub(super) fn keep(&self, link: Box<Link>) {
         let mut idle = self.0.idle.borrow_mut();
         if idle.len() < IDLE && self.0.endpoint.strong_count() > 0 {
-            idle.push(Idle { link, since: Instant::now() });
+            idle.push(Idle { link, since: recent() });
         }
     }
 }

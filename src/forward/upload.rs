@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use crate::deadline::Deadline;
+use crate::instant::recent;
 use crate::request::IdentityNames;
 
 use super::error::BodyError;
@@ -81,7 +82,7 @@ impl Upload {
         }
         let shared = Rc::new(Shared {
             failure: Cell::new(None),
-            progress: Cell::new(Instant::now()),
+            progress: Cell::new(recent()),
             waits: Cell::new(false),
         });
         let stream = Stream {
@@ -158,7 +159,7 @@ impl Stream {
             let lost = self.timer.poll_passed(cx, deadline);
             return lost.map(|()| Some(Err(BodyError::Stalled)));
         };
-        let now = Instant::now();
+        let now = recent();
         self.pace.end_wait(now);
         self.shared.progress.set(now);
         match frame {
@@ -198,7 +199,7 @@ impl Pace {
 
     /// When the wait that goes on, or begins now, has lasted too long.
     fn deadline(&mut self) -> Instant {
-        let since = *self.waiting_since.get_or_insert_with(Instant::now);
+        let since = *self.waiting_since.get_or_insert_with(recent);
         if !self.steady {
             return since + self.patience;
         }

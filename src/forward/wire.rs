@@ -1,6 +1,7 @@
 //! Listener and forwarder over real sockets, without tokens: a gate that lets every request through.
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -128,7 +129,7 @@ impl Setup {
         forwarder: &Forwarder,
         upstream: &Arc<Upstream>,
         request: Request<Incoming>,
-        peer: Peer,
+        peer: Rc<Peer>,
     ) -> Response<ResponseBody> {
         let limits = &self.listener.limits;
         let (mut parts, body) = request.into_parts();
@@ -145,7 +146,7 @@ impl Setup {
             forward: &self.forward,
             token_from: &[],
             request: Request::from_parts(parts, body),
-            peer,
+            peer: &peer,
             trusted,
             request_id: &request_id,
             identity: &self.identity,

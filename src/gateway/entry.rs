@@ -3,19 +3,21 @@
 
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::HOST;
 use http::{HeaderValue, Method, Request, Response, Uri};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::time::Instant;
 
 use crate::clock::UnixTime;
 use crate::config::ErrorProfile;
 use crate::forward::{BodyError, RequestId, ResponseBody, client_address};
+use crate::instant::recent;
 use crate::observe::access_log::{AccessLog, AccessRecord, cut};
 use crate::peer::Peer;
 use crate::reject::{self, Rejection};
@@ -40,7 +42,7 @@ pub(super) struct Entry {
     unrouted: Arc<RouteCounters>,
     route: Option<Arc<Route>>,
     token: Option<Arc<Named>>,
-    peer: Peer,
+    peer: Rc<Peer>,
     client: IpAddr,
     trusted: bool,
     request_id: RequestId,
@@ -63,7 +65,7 @@ impl Entry {
         log: AccessLog,
         snapshot: &Snapshot,
         request: &Request<Incoming>,
-        peer: Peer,
+        peer: Rc<Peer>,
         now: UnixTime,
     ) -> Self {
         let proxies = &snapshot.trusted_proxies;
@@ -82,7 +84,7 @@ impl Entry {
             host: request.headers().get(HOST).cloned(),
             target: request.uri().clone(),
             time: now,
-            started: Instant::now(),
+            started: recent(),
             // Said by no server: the client left before an answer.
             status: 499,
             outcome: "client_gone",
@@ -97,8 +99,8 @@ impl Entry {
         self.time
     }
 
-    pub(super) const fn peer(&self) -> Peer {
-        self.peer
+    pub(super) fn peer(&self) -> &Peer {
+        &self.peer
     }
 
     /// Whether the peer is a trusted proxy.
@@ -163,7 +165,7 @@ impl Entry {
 
     fn tell(&self) {
         let counters = self.route.as_ref().map_or(&*self.unrouted, |route| &route.counters);
-        let elapsed = self.started.elapsed();
+        let elapsed = recent().duration_since(self.started);
         counters.count(self.outcome, self.reason, elapsed);
         if self.log.is_on() {
             self.log.write(&self.record(counters.name(), elapsed.as_micros()));

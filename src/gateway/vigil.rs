@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::clock::Clock;
+use crate::instant::recent;
 use crate::revocation::{Named, Revocations, WhenStale};
 use crate::token::TokenTypes;
 
@@ -58,7 +59,7 @@ pub(super) const REVOKED: &str = "revoked_midway";
 impl Vigil {
     /// Begins with the answer. `check` are the kinds of token whose revocation the route asks for.
     pub(super) fn new(judge: Arc<Judge>, check: TokenTypes) -> Self {
-        Self { judge, check, next: Instant::now() + EVERY, timer: None }
+        Self { judge, check, next: recent() + EVERY, timer: None }
     }
 
     /// Whether the answer must end now, and why. `waiting`: nothing else will wake the task.
@@ -68,7 +69,7 @@ impl Vigil {
         waiting: bool,
         cx: &mut Context<'_>,
     ) -> Option<&'static str> {
-        let now = Instant::now();
+        let now = recent();
         if now >= self.next {
             if let Some(reason) = self.judge.objection(named, self.check) {
                 return Some(reason);

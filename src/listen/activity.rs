@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use crate::config::Limits;
+use crate::instant::recent;
 
 /// What a connection is doing.
 #[derive(Debug)]
@@ -81,7 +82,7 @@ impl Activity {
     fn read(&self) {
         let state = self.state.get();
         if !self.multiplexed && state.in_flight == 0 && !state.head {
-            self.state.set(State { head: true, since: Instant::now(), ..state });
+            self.state.set(State { head: true, since: recent(), ..state });
         }
     }
 
@@ -89,7 +90,7 @@ impl Activity {
         let state = self.state.get();
         // On HTTP/2 a PING's answer is no progress of a response.
         if !self.multiplexed && state.in_flight > 0 && state.ours == 0 {
-            self.state.set(State { since: Instant::now(), ..state });
+            self.state.set(State { since: recent(), ..state });
         }
     }
 
@@ -192,7 +193,7 @@ impl Turn {
                 state.ours += 1;
             } else {
                 state.ours -= 1;
-                state.since = Instant::now();
+                state.since = recent();
             }
         });
     }
@@ -204,7 +205,7 @@ impl Drop for Turn {
         self.activity.update(|state| {
             state.ours -= ours;
             state.in_flight -= 1;
-            state.since = Instant::now();
+            state.since = recent();
         });
     }
 }
@@ -224,7 +225,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Answer<B> {
         if frame.is_ready() {
             // The client took what was before. HTTP/2 hands out up to 128 KiB at a time: who takes
             // less than that in one idle timeout counts as stopped.
-            self.turn.activity.update(|state| state.since = Instant::now());
+            self.turn.activity.update(|state| state.since = recent());
         }
         frame
     }

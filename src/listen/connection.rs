@@ -21,6 +21,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::config::Limits;
 use crate::deadline::Deadline;
+use crate::instant::{recent, within};
 use crate::peer::Peer;
 use crate::shutdown::Drain;
 
@@ -142,13 +143,14 @@ impl Setting {
         H: Handler,
     {
         let Visit { peer, handler, drain } = visit;
+        let peer = Rc::new(peer);
         let activity = Activity::new(version == Version::Http2, start);
         let stream = TokioIo::new(Watched::new(stream, Rc::clone(&activity)));
         let turns = Rc::clone(&activity);
         let service = service_fn(move |request: Request<Incoming>| {
             let turn = Turn::begin(&turns);
-            // Not an async block: it would hold the future twice, and hyper moves it for every request.
-            let answer = handler.handle(request, peer);
+            // Boxed: hyper moves the future three times for every request, and it is kilobytes long.
+            let answer = Box::pin(handler.handle(request, Rc::clone(&peer)));
             answer.map(|answer| Ok::<_, Infallible>(answer.map(|body| turn.answer(body))))
         });
         match version {
@@ -178,34 +180,36 @@ impl Setting {
         let mut last_word: Option<Instant> = None;
         let mut quiet_since: Option<Instant> = None;
         poll_fn(|cx: &mut Context<'_>| {
-            if !draining && begun.as_mut().poll(cx).is_ready() {
-                draining = true;
+            within(|| {
+                if !draining && begun.as_mut().poll(cx).is_ready() {
+                    draining = true;
+                    connection.as_mut().end_gracefully();
+                }
+                if connection.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(());
+                }
+                // An idle HTTP/2 client need not answer the PING of a graceful GOAWAY; it holds nobody up.
+                if draining && !farewell.is_zero() && activity.is_quiet() {
+                    let since = *quiet_since.get_or_insert_with(recent);
+                    return timer.poll_passed(cx, since + farewell);
+                }
+                quiet_since = None;
+                if let Some(end) = last_word {
+                    return timer.poll_passed(cx, end);
+                }
+                let Some(deadline) = activity.deadline(&self.limits) else {
+                    // Not the client's turn: look again after a while, in case nothing wakes us then.
+                    let later = recent() + self.limits.idle_timeout;
+                    return timer.poll_passed(cx, later);
+                };
+                if timer.poll_passed(cx, deadline).is_pending() {
+                    return Poll::Pending;
+                }
                 connection.as_mut().end_gracefully();
-            }
-            if connection.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(());
-            }
-            // An idle HTTP/2 client need not answer the PING of a graceful GOAWAY; it holds nobody up.
-            if draining && !farewell.is_zero() && activity.is_quiet() {
-                let since = *quiet_since.get_or_insert_with(Instant::now);
-                return timer.poll_passed(cx, since + farewell);
-            }
-            quiet_since = None;
-            if let Some(end) = last_word {
-                return timer.poll_passed(cx, end);
-            }
-            let Some(deadline) = activity.deadline(&self.limits) else {
-                // Not the client's turn: look again after a while, in case nothing wakes us then.
-                let later = Instant::now() + self.limits.idle_timeout;
-                return timer.poll_passed(cx, later);
-            };
-            if timer.poll_passed(cx, deadline).is_pending() {
-                return Poll::Pending;
-            }
-            connection.as_mut().end_gracefully();
-            last_word = Some(Instant::now() + farewell);
-            cx.waker().wake_by_ref();
-            Poll::Pending
+                last_word = Some(recent() + farewell);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            })
         })
         .await;
     }
@@ -215,8 +219,10 @@ impl Setting {
 
 impl<F: Future + 'static> Executor<F> for LocalExecutor {
     fn execute(&self, future: F) {
-        // Not an async block: it would hold the stream's future twice.
-        tokio::task::spawn_local(future.map(drop));
+        tokio::task::spawn_local(async move {
+            let mut stream = pin!(future);
+            poll_fn(|cx| within(|| stream.as_mut().poll(cx)).map(drop)).await;
+        });
     }
 }
 

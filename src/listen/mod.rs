@@ -6,6 +6,7 @@
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -45,7 +46,7 @@ pub trait Handler: Clone + 'static {
     type Future: Future<Output = Response<Self::Body>> + 'static;
 
     /// Answers; dropping the future means that the client has left.
-    fn handle(&self, request: Request<Incoming>, peer: Peer) -> Self::Future;
+    fn handle(&self, request: Request<Incoming>, peer: Rc<Peer>) -> Self::Future;
 }
 
 /// Where a listener is made.
@@ -94,14 +95,14 @@ const BACKLOG: i32 = 4096;
 
 impl<H, F, B> Handler for H
 where
-    H: Fn(Request<Incoming>, Peer) -> F + Clone + 'static,
+    H: Fn(Request<Incoming>, Rc<Peer>) -> F + Clone + 'static,
     F: Future<Output = Response<B>> + 'static,
     B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Unpin + 'static,
 {
     type Body = B;
     type Future = F;
 
-    fn handle(&self, request: Request<Incoming>, peer: Peer) -> F {
+    fn handle(&self, request: Request<Incoming>, peer: Rc<Peer>) -> F {
         self(request, peer)
     }
 }

@@ -91,7 +91,7 @@ impl Worker {
 // === free functions ===
 
 fn peer_of(stream: &TcpStream, client: std::net::SocketAddr, scheme: Scheme) -> Option<Peer> {
-    Some(Peer { client, local: stream.local_addr().ok()?, scheme })
+    Some(Peer::new(client, stream.local_addr().ok()?, scheme))
 }
 
 /// ENFILE, EMFILE, ENOMEM, ENOBUFS: waiting may help, trying again at once will not.

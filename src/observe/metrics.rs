@@ -1,7 +1,7 @@
 //! Every metric, its name and its help, in one place. `docs/metrics.md` is held against it by a test.
 //!
 //! Handles are resolved when routes, upstreams and issuers are built, so that counting on the request
-//! path is one atomic addition. Labels come from the configuration, never from a client.
+//! path is one atomic addition, to a line of the worker's own. Labels come from the configuration, never from a client.
 
 use std::sync::atomic::AtomicU64;
 
@@ -11,6 +11,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+
+use super::sharded::{Durations, Tally};
 
 /// A gauge that holds a fraction.
 pub type FloatGauge = Gauge<f64, AtomicU64>;
@@ -23,9 +25,9 @@ pub type Labels = Vec<(&'static str, String)>;
 pub struct Metrics {
     registry: Registry,
     /// Requests answered, by route, outcome (`forwarded`, `rejected`, `shadowed`, `client_gone`) and reason.
-    pub requests: Family<Labels, Counter>,
+    pub requests: Family<Labels, Tally>,
     /// From the request's head to the end of the answer, by route.
-    pub request_seconds: Family<Labels, Histogram, fn() -> Histogram>,
+    pub request_seconds: Family<Labels, Durations>,
     /// Open client connections.
     pub connections: Gauge,
     /// Connections accepted.
@@ -33,7 +35,7 @@ pub struct Metrics {
     /// Connections closed before a request, by reason (`limit`, `tls`, `timeout`, `sniff`).
     pub connections_refused: Family<Labels, Counter>,
     /// Request header fields dropped because their name reads like a reserved one's.
-    pub headers_dropped: Counter,
+    pub headers_dropped: Tally,
     /// Connections opened to upstreams, by upstream.
     pub upstream_connections: Family<Labels, Counter>,
     /// Attempts that failed, by upstream and reason.
@@ -41,9 +43,9 @@ pub struct Metrics {
     /// 1 when the endpoint is used, by upstream and endpoint.
     pub upstream_healthy: Family<Labels, Gauge>,
     /// Verified tokens found in the cache.
-    pub token_cache_hits: Counter,
+    pub token_cache_hits: Tally,
     /// Tokens that had to be verified.
-    pub token_cache_misses: Counter,
+    pub token_cache_misses: Tally,
     /// Key sets fetched, by issuer and outcome (`loaded`, `unchanged`, `failed`).
     pub key_fetches: Family<Labels, Counter>,
     /// Verifying keys loaded, by issuer.
@@ -84,16 +86,16 @@ impl Metrics {
         let mut it = Self {
             registry: Registry::default(),
             requests: Family::default(),
-            request_seconds: Family::new_with_constructor(request_histogram),
+            request_seconds: Family::default(),
             connections: Gauge::default(),
             connections_accepted: Counter::default(),
             connections_refused: Family::default(),
-            headers_dropped: Counter::default(),
+            headers_dropped: Tally::default(),
             upstream_connections: Family::default(),
             upstream_failures: Family::default(),
             upstream_healthy: Family::default(),
-            token_cache_hits: Counter::default(),
-            token_cache_misses: Counter::default(),
+            token_cache_hits: Tally::default(),
+            token_cache_misses: Tally::default(),
             key_fetches: Family::default(),
             keys: Family::default(),
             keys_confirmed: Family::default(),
@@ -242,14 +244,6 @@ impl Default for Metrics {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// 100 µs to 10 s.
-fn request_histogram() -> Histogram {
-    Histogram::new([
-        0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
-        5.0, 10.0,
-    ])
 }
 
 /// 100 µs to 60 s.

@@ -2,6 +2,7 @@
 
 pub mod access_log;
 pub mod metrics;
+pub mod sharded;
 
 pub use access_log::{AccessLog, AccessRecord};
 pub use metrics::Metrics;

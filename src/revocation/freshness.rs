@@ -5,6 +5,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::instant::recent;
+
 /// One atomic: when everything known had been applied. Written by the follower, read on every request.
 #[derive(Debug)]
 pub struct Freshness {
@@ -46,7 +48,7 @@ impl Freshness {
 
     /// How long ago everything known had been applied; `None` before the first word.
     pub fn staleness(&self) -> Option<Duration> {
-        self.staleness_at(Instant::now())
+        self.staleness_at(recent().into_std())
     }
 
     /// The same, at a given moment.

@@ -72,7 +72,7 @@ fn strip_scheme<'v>(value: &'v [u8], scheme: &[u8]) -> Option<&'v [u8]> {
 pub(super) fn b64token(value: &[u8]) -> Result<BearerToken<'_>, BearerError> {
     let padding = value.iter().rev().take_while(|byte| **byte == b'=').count();
     let letters = &value[..value.len() - padding];
-    if !letters.is_empty() && letters.iter().copied().all(is_b64token_letter) {
+    if !letters.is_empty() && only_letters(letters) {
         return std::str::from_utf8(value)
             .map(BearerToken)
             .map_err(|_cause| BearerError::Malformed);
@@ -80,8 +80,17 @@ pub(super) fn b64token(value: &[u8]) -> Result<BearerToken<'_>, BearerError> {
     Err(if value.contains(&b',') { BearerError::Repeated } else { BearerError::Malformed })
 }
 
-const fn is_b64token_letter(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/')
+/// Whether all are letters of a `b64token`. Without a branch and without an early end, so that many
+/// bytes are tested at once: this reads every token of every request.
+fn only_letters(bytes: &[u8]) -> bool {
+    let odd = |byte: u8| {
+        let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+        let digit = byte.wrapping_sub(b'0') < 10;
+        let dash_dot_slash = byte.wrapping_sub(b'-') < 3;
+        let other = (byte == b'_') | (byte == b'~') | (byte == b'+');
+        !(letter | digit | dash_dot_slash | other)
+    };
+    !bytes.iter().fold(false, |found, byte| found | odd(*byte))
 }
 
 /// A letter of a `token` (RFC 9110 §5.6.2).

@@ -6,10 +6,12 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
 use std::time::Duration;
+
+use crate::observe::sharded::place;
 
 /// What the workers and the writing thread share.
 #[derive(Debug, Default)]
@@ -42,18 +44,12 @@ const KEPT: usize = 1 << 20;
 /// Between two clearings under load.
 const PACE: Duration = Duration::from_millis(20);
 
-static WORKERS: AtomicUsize = AtomicUsize::new(0);
-
-thread_local! {
-    static PLACE: usize = WORKERS.fetch_add(1, Ordering::Relaxed) % SHELVES;
-}
-
 // === impl Shelves ===
 
 impl Shelves {
     /// Lays one line down; false when there is no room, or `write` could not make it.
     pub(super) fn lay(&self, write: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
-        let mut lines = PLACE.with(|place| self.shelves[*place].lock());
+        let mut lines = self.shelves[place() % SHELVES].lock();
         if lines.len() >= FULL {
             return false;
         }
