@@ -20,7 +20,8 @@ use tokio::runtime::Runtime;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{AccessLog as AccessLogConfig, Config};
 use crate::control::{BindError, BoundAddress, BoundControl, Control};
-use crate::feed::{Feed, Store, compaction};
+use crate::feed::local::{LocalCopy, Reader};
+use crate::feed::{Store, compaction};
 use crate::forward::Forwarder;
 use crate::gateway::Gateway;
 use crate::listen::{BoundListener, ListenError, Listener, Tls};
@@ -45,7 +46,8 @@ pub struct BoundApp {
     listener: BoundListener,
     control: BoundControl,
     store: Store,
-    follower: Follower<Feed>,
+    copy: Option<LocalCopy>,
+    follower: Follower<Reader>,
     house: Arc<House>,
     writer: Writer,
     background: Runtime,
@@ -89,6 +91,7 @@ impl App {
         let metrics = Arc::new(Metrics::new());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let store = open(&background, &config.revocation.feed)?;
+        let copy = config.revocation.local_copy.as_ref().map(LocalCopy::open).transpose()?;
         let listener = Listener::bind(&config.listener)?;
         let control = Control::bind(&config.control)?;
         let destination = match &config.log.access {
@@ -101,7 +104,7 @@ impl App {
         let revocation = &config.revocation;
         let revocations = Arc::new(Revocations::new(&revocation.claims, revocation.max_staleness));
         let (follower, applied) = Follower::new(
-            store.feed(),
+            Reader::new(&store, copy.as_ref())?,
             Arc::clone(&revocations),
             Arc::clone(&metrics),
             Arc::clone(&clock),
@@ -110,11 +113,13 @@ impl App {
         metrics.config_generation.set(1);
         let gateway = Gateway::new(snapshot, revocations, clock, Arc::clone(&metrics), log);
         let tasks = Tasks::new(background.handle().clone());
-        let house = House::new(Arc::new(gateway), store.log(), applied, origin, tasks);
+        let house = House::new(Arc::new(gateway), store.log(), applied, origin, tasks)
+            .with_copy(copy.clone());
         Ok(BoundApp {
             listener,
             control,
             store,
+            copy,
             follower,
             house: Arc::new(house),
             writer,
@@ -168,11 +173,21 @@ impl BoundApp {
 
     /// Serves until `drain`, finishes what is in flight, and ends. Blocks.
     pub fn run(self, drain: Drain) -> Result<(), AppError> {
-        let Self { listener, control, store, follower, house, writer, background } = self;
+        let Self { listener, control, store, copy, follower, house, writer, background } = self;
         // The background outlives the data plane: requests in flight may still be revoked.
         let (end, ending) = Shutdown::new();
         house.start_tasks(&ending, &drain);
         background.spawn(follower.run(ending.clone()));
+        if let Some(copy) = copy {
+            let (log, house, mut ending) = (store.log(), Arc::clone(&house), ending.clone());
+            background.spawn(async move {
+                let freshness = house.gateway().revocations().freshness();
+                tokio::select! {
+                    () = ending.begun() => {}
+                    () = copy.look_after(log, &**house.clock(), freshness, house.metrics_shared()) => {}
+                }
+            });
+        }
         let (log, clock) = (store.log(), Arc::clone(house.clock()));
         let compacted = ending.clone();
         background.spawn(async move { compaction::run(log, &*clock, COMPACTION, compacted).await });

@@ -11,6 +11,7 @@ use crate::clock::{Clock, UnixTime};
 use crate::config::Config;
 use crate::control::{Ask, AskError, Draft as Asked, Gatehouse, ReloadReport};
 use crate::feed::Log;
+use crate::feed::local::LocalCopy;
 use crate::gateway::Gateway;
 use crate::observe::metrics::Metrics;
 use crate::revocation::follower::AppliedCursor;
@@ -30,6 +31,7 @@ use super::tasks::Tasks;
 pub struct House {
     gateway: Arc<Gateway>,
     log: Log,
+    copy: Option<LocalCopy>,
     applied: AppliedCursor,
     origin: Option<PathBuf>,
     tasks: Tasks,
@@ -51,7 +53,12 @@ impl House {
         tasks: Tasks,
     ) -> Self {
         let (drains, reloading) = (OnceLock::new(), Mutex::new(()));
-        Self { gateway, log, applied, origin, tasks, drains, reloading }
+        Self { gateway, log, copy: None, applied, origin, tasks, drains, reloading }
+    }
+
+    /// This node's own copy of the store, if it has one.
+    pub(super) fn with_copy(self, copy: Option<LocalCopy>) -> Self {
+        Self { copy, ..self }
     }
 
     /// Starts what the first snapshot needs; `serving` is the data plane's own drain.
@@ -62,6 +69,10 @@ impl House {
 
     pub(super) const fn gateway(&self) -> &Arc<Gateway> {
         &self.gateway
+    }
+
+    pub(super) const fn copy(&self) -> Option<&LocalCopy> {
+        self.copy.as_ref()
     }
 
     pub(super) const fn applied(&self) -> &AppliedCursor {
@@ -216,6 +227,10 @@ impl Gatehouse for House {
             return Err("draining".to_owned());
         }
         status::readiness(&self.gateway)
+    }
+
+    fn warning(&self) -> Option<String> {
+        status::warning(self)
     }
 
     fn status(&self) -> Value {

@@ -4,27 +4,53 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::config::Config;
+use crate::config::{Config, RouteConfig};
+use crate::feed::local::CopyStatus;
 use crate::forward::Endpoint;
 use crate::gateway::Gateway;
+use crate::revocation::WhenStale;
 
 use super::House;
 
-/// Ready: keys for every issuer, first checkpoint applied and not stale. Sockets are bound before.
+/// Ready: keys for every issuer, first checkpoint applied, and not stale where a route refuses then.
+/// Sockets are bound before.
 pub(super) fn readiness(gateway: &Gateway) -> Result<(), String> {
     let revocations = gateway.revocations();
     if !revocations.freshness().is_loaded() {
         return Err("the revocation checkpoint is not loaded yet".to_owned());
     }
-    if revocations.is_stale() {
-        return Err("the revocation state is stale".to_owned());
-    }
     let snapshot = gateway.snapshot();
+    let minds = |route: &RouteConfig| route.when_stale == WhenStale::Reject;
+    if revocations.is_stale() && snapshot.config.routes.iter().any(minds) {
+        return Err(stale(gateway));
+    }
     let keyless = snapshot.verifier.issuers().iter().find(|issuer| issuer.keys().is_none());
     match keyless {
         Some(issuer) => Err(format!("no keys are loaded for issuer \"{}\"", issuer.config().name)),
         None => Ok(()),
     }
+}
+
+/// What is wrong with a node that is ready.
+pub(super) fn warning(house: &House) -> Option<String> {
+    if let Some(CopyStatus { owed: owed @ 1.., .. }) = copy_status(house) {
+        return Some(format!(
+            "the revocation store has lost its memory: {owed} entries that this node still enforces are to be given back to it"
+        ));
+    }
+    house.gateway().revocations().is_stale().then(|| stale(house.gateway()))
+}
+
+fn stale(gateway: &Gateway) -> String {
+    let heard = match gateway.revocations().freshness().staleness() {
+        Some(age) => format!("its store was last heard of {} s ago", age.as_secs()),
+        None => "its store has not answered since the start".to_owned(),
+    };
+    format!("the revocation state is stale: {heard}")
+}
+
+fn copy_status(house: &House) -> Option<CopyStatus> {
+    house.copy()?.status().ok()
 }
 
 pub(super) fn status(house: &House) -> Value {
@@ -61,6 +87,15 @@ pub(super) fn status(house: &House) -> Value {
             "epoch_changes": feed.epoch_changes,
             "restored": feed.restored,
         },
+        "local_copy": house.copy().map(|copy| {
+            let status = copy_status(house);
+            json!({
+                "path": copy.path().display().to_string(),
+                "written": status.is_some_and(|status| status.written),
+                "owed": status.map(|status| status.owed),
+                "given_back": status.map(|status| status.given_back),
+            })
+        }),
         "entries": entries.map(|(claim, count)| (claim.to_string(), Value::from(count)))
             .collect::<serde_json::Map<_, _>>(),
         "issuers": issuers.collect::<Vec<_>>(),
@@ -72,6 +107,7 @@ pub(super) fn status(house: &House) -> Value {
 /// What is different, in words; what is bound or opened at start needs a restart.
 pub(super) fn changes(before: &Config, after: &Config) -> Vec<String> {
     let store = before.revocation.feed != after.revocation.feed;
+    let copy = before.revocation.local_copy != after.revocation.local_copy;
     let (before, after) = (before.describe(), after.describe());
     let mut changes = Vec::new();
     for (table, value) in after.as_object().into_iter().flatten() {
@@ -85,6 +121,9 @@ pub(super) fn changes(before: &Config, after: &Config) -> Vec<String> {
     }
     if store {
         changes.push("revocation.feed: takes effect at the next start".to_owned());
+    }
+    if copy {
+        changes.push("revocation.local_copy: takes effect at the next start".to_owned());
     }
     changes
 }

@@ -156,6 +156,7 @@ fn revocation(config: &RevocationConfig) -> Value {
         "claims": claims,
         "max_staleness": format_duration(config.max_staleness),
         "when_stale": when_stale(config.when_stale),
+        "local_copy": config.local_copy.as_deref().map(shown),
     })
 }
 

@@ -44,7 +44,10 @@ pub(super) async fn readyz<G: Gatehouse>(
     State(shared): State<Arc<Shared<G>>>,
 ) -> Result<Json<Value>, ControlError> {
     shared.house.readiness().map_err(ControlError::NotReady)?;
-    Ok(Json(json!({ "status": "ready" })))
+    Ok(Json(match shared.house.warning() {
+        Some(detail) => json!({ "status": "ready", "detail": detail }),
+        None => json!({ "status": "ready" }),
+    }))
 }
 
 /// `GET /metrics`.

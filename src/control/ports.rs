@@ -41,6 +41,11 @@ pub trait Gatehouse: Send + Sync + 'static {
     /// `Err` with the reason, in words that may be shown to anyone.
     fn readiness(&self) -> Result<(), String>;
 
+    /// What an operator must hear although the node is ready, in words that may be shown to anyone.
+    fn warning(&self) -> Option<String> {
+        None
+    }
+
     /// Feed, epoch, cursor, staleness, entries, keys, routes, upstreams.
     fn status(&self) -> Value;
 

@@ -68,6 +68,12 @@ pub struct Metrics {
     pub epoch_changes: Counter,
     /// From a record's `at` to its being applied here.
     pub propagation_seconds: Histogram,
+    /// Entries that the store is known to lack.
+    pub revocation_owed: Gauge,
+    /// Entries that this node has given back to the store.
+    pub revocation_given_back: Counter,
+    /// 1 while this node's own copy is written.
+    pub local_copy_written: Gauge,
     /// Control calls, by call and status.
     pub control_requests: Family<Labels, Counter>,
     /// Access-log lines dropped because the writer was behind.
@@ -107,6 +113,9 @@ impl Metrics {
             feed_connected: Gauge::default(),
             epoch_changes: Counter::default(),
             propagation_seconds: propagation_histogram(),
+            revocation_owed: Gauge::default(),
+            revocation_given_back: Counter::default(),
+            local_copy_written: Gauge::default(),
             control_requests: Family::default(),
             log_dropped: Counter::default(),
             config_generation: Gauge::default(),
@@ -114,6 +123,7 @@ impl Metrics {
         };
         it.register_data_plane();
         it.register_keys_and_revocations();
+        it.register_local_copy();
         it.register_control();
         it
     }
@@ -225,6 +235,25 @@ impl Metrics {
             "propagation_seconds",
             "From a record's making to its being applied here",
             self.propagation_seconds.clone(),
+        );
+    }
+
+    fn register_local_copy(&mut self) {
+        let registry = self.registry.sub_registry_with_prefix("portcullis");
+        registry.register(
+            "revocation_owed",
+            "Entries that the store is known to lack",
+            self.revocation_owed.clone(),
+        );
+        registry.register(
+            "revocation_given_back",
+            "Entries that this node has given back to the store",
+            self.revocation_given_back.clone(),
+        );
+        registry.register(
+            "local_copy_written",
+            "1 while this node's own copy is written",
+            self.local_copy_written.clone(),
         );
     }
 

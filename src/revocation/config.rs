@@ -16,6 +16,8 @@ pub use url::StoreUrl;
 pub struct RevocationConfig {
     /// The store and feed.
     pub feed: FeedConfig,
+    /// This node's own copy of what such a store holds; none of the embedded one.
+    pub local_copy: Option<PathBuf>,
     /// Token types that are checked unless a route says otherwise.
     pub check: TokenTypes,
     /// Claims that can be revoked by, beside `jti`, `iss`, `kid` and `token`, which always can.

@@ -132,6 +132,18 @@ pub trait RevocationFeed: Send + 'static {
         async { Ok(None) }
     }
 
+    /// Up to where the log may tell again what this node had known before the store went back within its
+    /// memory. Not for adapters.
+    fn disputed(&self) -> Option<Cursor> {
+        None
+    }
+
+    /// What became of an event that is new to this node: a record that is not believed changed nothing,
+    /// and only the cursor moved on. Not for adapters.
+    fn applied(&mut self, event: &FeedEvent, believed: bool) {
+        let _ = (event, believed);
+    }
+
     /// Whether its checkpoints hold what this node knew and the store has lost. Not for adapters.
     fn remembers(&self) -> bool {
         false

@@ -16,6 +16,7 @@ use crate::shutdown::Drain;
 
 use super::{Cursor, Epoch, FeedError, FeedEvent, Op, Revocation, RevocationFeed, Revocations};
 
+mod announce;
 mod checkpoint;
 mod disputed;
 mod pause;
@@ -62,6 +63,8 @@ pub struct AppliedCursor(watch::Receiver<FeedStatus>);
 struct Memory {
     /// The set holds what no checkpoint holds: none is the whole truth any more.
     owing: bool,
+    /// The last checkpoint was of a feed that remembers.
+    remembered: bool,
     /// The newest record that was applied.
     newest: Uuid,
     disputed: Option<Disputed>,
@@ -192,6 +195,8 @@ impl Applier {
             tracing::warn!(%error, "what this node had kept can't be used; waiting for the store");
             return None;
         }
+        let newest = memory.newest;
+        memory.disputed = feed.disputed().map(|upto| Disputed::new(upto, newest));
         self.status.send_modify(|status| status.restored = true);
         self.revocations.freshness().restore();
         tracing::info!(
@@ -242,7 +247,9 @@ impl Applier {
                 Ok(event) => {
                     pause.reset();
                     self.connected();
-                    self.event(event, memory);
+                    if let Some(believed) = self.event(&event, memory) {
+                        feed.applied(&event, believed);
+                    }
                 }
                 Err(error @ FeedError::Unreachable(_)) => {
                     self.disconnected(&error);
@@ -258,29 +265,28 @@ impl Applier {
         }
     }
 
-    fn event(&self, event: FeedEvent, memory: &mut Memory) {
+    /// Whether what is new was believed; `None`: nothing is new.
+    fn event(&self, event: &FeedEvent, memory: &mut Memory) -> Option<bool> {
         match event {
-            FeedEvent::Record { record, at } => {
-                if self.is_new(&at) {
-                    memory.reached(&at);
-                    self.record(&record, at, memory);
-                }
-            }
-            FeedEvent::Undecodable { at } => {
-                if self.is_new(&at) {
-                    tracing::warn!(cursor = %at, "skipped a revocation record that can't be decoded");
-                    self.metrics.revocation_undecodable.inc();
-                    self.status.send_modify(|status| {
-                        status.undecodable += 1;
-                        status.cursor = Some(at);
-                    });
-                }
-            }
+            FeedEvent::Record { record, at } => self.is_new(at).then(|| {
+                memory.reached(at);
+                self.record(record, at.clone(), memory)
+            }),
+            FeedEvent::Undecodable { at } => self.is_new(at).then(|| {
+                tracing::warn!(cursor = %at, "skipped a revocation record that can't be decoded");
+                self.metrics.revocation_undecodable.inc();
+                self.status.send_modify(|status| {
+                    status.undecodable += 1;
+                    status.cursor = Some(at.clone());
+                });
+                true
+            }),
             FeedEvent::Heartbeat { at } => {
                 // One that is ahead of us tells of records that we have not seen: not fresh.
-                if !self.is_new(&at) {
+                if !self.is_new(at) {
                     self.revocations.freshness().confirm(Instant::now().into_std());
                 }
+                None
             }
         }
     }
@@ -290,8 +296,9 @@ impl Applier {
         self.status.borrow().cursor.as_ref().is_none_or(|applied| at > applied)
     }
 
-    fn record(&self, record: &Revocation, at: Cursor, memory: &mut Memory) {
-        if memory.believes(record) {
+    fn record(&self, record: &Revocation, at: Cursor, memory: &mut Memory) -> bool {
+        let believed = memory.believes(record);
+        if believed {
             self.revocations.set().apply(record);
         } else {
             tracing::warn!(id = %record.id, cursor = %at, "not believed: a reinstatement older than what the store has lost");
@@ -306,6 +313,7 @@ impl Applier {
             status.applied += 1;
             status.cursor = Some(at);
         });
+        believed
     }
 
     fn connected(&self) {
@@ -322,10 +330,6 @@ impl Applier {
     fn disconnected(&self, error: &FeedError) {
         self.metrics.feed_connected.set(0);
         let text: Arc<str> = error.to_string().into();
-        let news = self.status.borrow().last_error.as_ref() != Some(&text);
-        if news {
-            tracing::warn!(error = %text, "the revocation feed failed; deciding from memory");
-        }
         self.status.send_modify(|status| {
             status.connected = false;
             status.last_error = Some(text);

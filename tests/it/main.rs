@@ -5,6 +5,10 @@
 
 mod access; // who is let through
 mod at_once; // a revocation holds from its acknowledgement on
+#[cfg(any(feature = "nats", feature = "postgres", feature = "redis"))]
+mod broker_away; // a broker that is dead or stands still, and nodes that start meanwhile
+#[cfg(any(feature = "nats", feature = "postgres", feature = "redis"))]
+mod broker_memory; // a broker that forgets, and nodes that do not
 mod cli_alone; // the program without a gateway
 mod cli_control; // the program against a control port
 mod control_attacks; // the control port under attack

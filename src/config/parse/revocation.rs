@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{only_word, store};
 use crate::config::raw::{Node, Table};
-use crate::revocation::{RevocationConfig, WhenStale};
+use crate::revocation::{FeedConfig, RevocationConfig, WhenStale};
 use crate::token::{TokenType, TokenTypes};
 
 /// Claims by which revoking is always possible; no slot of the set is spent on them here.
@@ -21,8 +21,10 @@ pub(super) fn revocation(table: &Table<'_>) -> (RevocationConfig, PathBuf) {
     let path = embedded.read("path", Node::file);
     let path = path.unwrap_or_else(|| embedded.resolved("revocations.redb"));
     let staleness = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
+    let feed = store::feed(table, &path);
     let config = RevocationConfig {
-        feed: store::feed(table, &path),
+        local_copy: local_copy(table, &feed),
+        feed,
         check: table.read("check", kinds).unwrap_or(TokenTypes::BOTH),
         claims: table
             .read("claims", claims)
@@ -33,6 +35,20 @@ pub(super) fn revocation(table: &Table<'_>) -> (RevocationConfig, PathBuf) {
         when_stale: table.read("when_stale", when_stale).unwrap_or(WhenStale::Reject),
     };
     (config, path)
+}
+
+/// A store that is elsewhere has a copy here.
+fn local_copy(table: &Table<'_>, feed: &FeedConfig) -> Option<PathBuf> {
+    let embedded = matches!(feed, FeedConfig::Embedded { .. });
+    let given = table.read("local_copy", |node| {
+        let path = node.file()?;
+        if embedded {
+            let help = "remove it, or set `feed` to redis, nats or postgres";
+            return node.wrong_but("the embedded store is on this machine already", help);
+        }
+        Some(path)
+    });
+    (!embedded).then(|| given.unwrap_or_else(|| table.resolved("revocations.copy.redb")))
 }
 
 pub(super) fn when_stale(node: &Node<'_>) -> Option<WhenStale> {

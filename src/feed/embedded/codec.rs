@@ -54,7 +54,7 @@ pub(in crate::feed) fn decode(name: Name, bytes: &[u8]) -> Option<Revocation> {
 }
 
 /// When the entry expires, without reading the rest.
-pub(super) fn expires_at(bytes: &[u8]) -> Option<UnixTime> {
+pub(in crate::feed) fn expires_at(bytes: &[u8]) -> Option<UnixTime> {
     let mut reader = Reader(bytes);
     let _: [u8; 17] = reader.take()?;
     reader.time()

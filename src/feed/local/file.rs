@@ -1,16 +1,18 @@
 //! The copy's file (redb): two tables of live entries, of which one holds, and what the store lacks.
 
 use std::fs;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
 use redb::{
-    Builder, Database, DatabaseError, Durability, Error, ReadableDatabase, ReadableTable,
-    ReadableTableMetadata, Table, TableDefinition, WriteTransaction,
+    Builder, Database, DatabaseError, Durability, Error, ReadTransaction, ReadableDatabase,
+    ReadableTable, ReadableTableMetadata, Table, TableDefinition, WriteTransaction,
 };
 use uuid::Uuid;
 
+use super::Place;
 use crate::feed::embedded::codec;
 use crate::revocation::{Cursor, Epoch, FeedError, FeedEvent, Name, Op, Revocation};
 
@@ -21,11 +23,11 @@ pub(super) struct CopyFile(Database);
 pub(super) type Key = (&'static str, &'static str, &'static str);
 pub(super) type Entries<'t> = Table<'t, Key, &'static [u8]>;
 
-const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
-const LIVE: [TableDefinition<'_, Key, &[u8]>; 2] =
+pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
+pub(super) const LIVE: [TableDefinition<'_, Key, &[u8]>; 2] =
     [TableDefinition::new("live-0"), TableDefinition::new("live-1")];
 /// Names of entries that the store is known to lack.
-const OWED: TableDefinition<'_, Key, ()> = TableDefinition::new("owed");
+pub(super) const OWED: TableDefinition<'_, Key, ()> = TableDefinition::new("owed");
 
 const CACHE_BYTES: usize = 16 * 1024 * 1024;
 const BATCH: usize = 4096;
@@ -35,8 +37,13 @@ const BATCH: usize = 4096;
 impl CopyFile {
     pub(super) fn open(path: &Path) -> Result<Self, FeedError> {
         let refused = |error: &dyn std::fmt::Display| {
-            FeedError::Refused(format!("the local copy {}: {error}", path.display()))
+            let place = format!("the local copy {} (revocation.local_copy)", path.display());
+            FeedError::Refused(format!("{place}: {error}"))
         };
+        // Nobody else may read who was revoked and why; and a folder that is not there is no damage.
+        let mut options = fs::OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        options.open(path).map_err(|error| refused(&error))?;
         let open = || Builder::new().set_cache_size(CACHE_BYTES).create(path);
         // redb may panic on a file that was altered.
         let opened = match catch_unwind(AssertUnwindSafe(|| open().map(Self))) {
@@ -55,6 +62,14 @@ impl CopyFile {
         Ok(file)
     }
 
+    #[cfg(test)]
+    pub(super) fn in_memory() -> Self {
+        let backend = redb::backends::InMemoryBackend::new();
+        let file = Self(Builder::new().create_with_backend(backend).expect("in memory"));
+        file.prepare().expect("in memory");
+        file
+    }
+
     /// All tables are there, and what is said about them is sound.
     fn prepare(&self) -> Result<(), Error> {
         let write = self.0.begin_write()?;
@@ -70,16 +85,17 @@ impl CopyFile {
     }
 
     /// The memory and position that it holds; `None` while it is new.
-    pub(super) fn known(&self) -> Result<Option<(Epoch, Cursor)>, FeedError> {
-        let read = self.0.begin_read().map_err(unwritable)?;
+    pub(super) fn known(&self) -> Result<Option<Place>, FeedError> {
+        let read = self.read().map_err(unwritable)?;
         let meta = read.open_table(META).map_err(unwritable)?;
         let bytes = |key| meta.get(key).map_err(unwritable);
         let (Some(epoch), Some(cursor)) = (bytes("epoch")?, bytes("cursor")?) else {
             return Ok(None);
         };
         let epoch = Uuid::from_slice(epoch.value()).map_err(|_length| unsound())?;
-        let cursor = std::str::from_utf8(cursor.value()).map_err(|_text| unsound())?;
-        Ok(Some((Epoch(epoch), Cursor::new(cursor))))
+        let disputed =
+            bytes("disputed")?.map(|disputed| cursor_of(disputed.value())).transpose()?;
+        Ok(Some(Place { epoch: Epoch(epoch), cursor: cursor_of(cursor.value())?, disputed }))
     }
 
     /// Gives all entries in batches, until one is not wanted.
@@ -87,7 +103,7 @@ impl CopyFile {
         &self,
         mut wanted: impl FnMut(Vec<Revocation>) -> bool,
     ) -> Result<(), FeedError> {
-        let read = self.0.begin_read().map_err(unwritable)?;
+        let read = self.read().map_err(unwritable)?;
         let meta = read.open_table(META).map_err(unwritable)?;
         let which = which(&meta).map_err(unwritable)?;
         let live = read.open_table(LIVE[which]).map_err(unwritable)?;
@@ -124,18 +140,21 @@ impl CopyFile {
     }
 
     pub(super) fn owed_count(&self) -> Result<u64, FeedError> {
-        let read = self.0.begin_read().map_err(unwritable)?;
+        let read = self.read().map_err(unwritable)?;
         read.open_table(OWED).map_err(unwritable)?.len().map_err(unwritable)
     }
 
-    /// Some of the entries that the store lacks.
-    pub(super) fn owed(&self, limit: usize) -> Result<Vec<Revocation>, FeedError> {
-        let read = self.0.begin_read().map_err(unwritable)?;
+    /// Some of the entries that the store lacks, of the first few thousand: nodes that give back at the
+    /// same time seldom give the same.
+    pub(super) fn owed(&self, limit: usize, random: u64) -> Result<Vec<Revocation>, FeedError> {
+        let read = self.read().map_err(unwritable)?;
         let meta = read.open_table(META).map_err(unwritable)?;
         let live = read.open_table(LIVE[which(&meta).map_err(unwritable)?]).map_err(unwritable)?;
         let owed = read.open_table(OWED).map_err(unwritable)?;
         let mut entries = Vec::new();
-        for row in owed.iter().map_err(unwritable)?.take(limit) {
+        let choices = owed.len().map_err(unwritable)?.min(BATCH as u64) / limit as u64;
+        let skip = usize::try_from(random % choices.max(1)).unwrap_or(0) * limit;
+        for row in owed.iter().map_err(unwritable)?.skip(skip).take(limit) {
             let (key, _) = row.map_err(unwritable)?;
             if let Some(value) = live.get(key.value()).map_err(unwritable)? {
                 entries.push(entry(key.value(), value.value())?);
@@ -144,15 +163,21 @@ impl CopyFile {
         Ok(entries)
     }
 
-    /// The store has these.
-    pub(super) fn given_back(&self, entries: &[Revocation]) -> Result<(), FeedError> {
-        self.write(Durability::Immediate, |write| {
-            let mut owed = write.open_table(OWED)?;
-            for entry in entries {
-                owed.remove(key(&entry.name))?;
+    /// Whether the store is not yet known to have all of these.
+    pub(super) fn owes_any(&self, entries: &[Revocation]) -> Result<bool, FeedError> {
+        let read = self.read().map_err(unwritable)?;
+        let owed = read.open_table(OWED).map_err(unwritable)?;
+        for entry in entries {
+            let name = entry.name.clone().canonical();
+            if owed.get(key(&name)).map_err(unwritable)?.is_some() {
+                return Ok(true);
             }
-            Ok(())
-        })
+        }
+        Ok(false)
+    }
+
+    pub(super) fn read(&self) -> Result<ReadTransaction, Error> {
+        Ok(self.0.begin_read()?)
     }
 
     /// One transaction.
@@ -196,13 +221,17 @@ impl CopyFile {
     }
 
     /// From now on the other table holds, all at once.
-    pub(super) fn switch(&self, (epoch, upto): &(Epoch, Cursor)) -> Result<(), FeedError> {
+    pub(super) fn switch(&self, place: &Place) -> Result<(), FeedError> {
         self.write(Durability::Immediate, |write| {
             let mut meta = write.open_table(META)?;
             let which = which(&meta)?;
             meta.insert("which", [u8::from(which == 0)].as_slice())?;
-            meta.insert("epoch", epoch.0.as_bytes().as_slice())?;
-            meta.insert("cursor", upto.as_str().as_bytes())?;
+            meta.insert("epoch", place.epoch.0.as_bytes().as_slice())?;
+            meta.insert("cursor", place.cursor.as_str().as_bytes())?;
+            match &place.disputed {
+                Some(upto) => drop(meta.insert("disputed", upto.as_str().as_bytes())?),
+                None => drop(meta.remove("disputed")?),
+            }
             write.delete_table(LIVE[which])?;
             write.open_table(LIVE[which])?;
             Ok(())
@@ -210,7 +239,13 @@ impl CopyFile {
     }
 }
 
-fn which(meta: &impl ReadableTable<&'static str, &'static [u8]>) -> Result<usize, Error> {
+fn cursor_of(bytes: &[u8]) -> Result<Cursor, FeedError> {
+    std::str::from_utf8(bytes).map(Cursor::new).map_err(|_text| unsound())
+}
+
+pub(super) fn which(
+    meta: &impl ReadableTable<&'static str, &'static [u8]>,
+) -> Result<usize, Error> {
     let first = meta.get("which")?.is_none_or(|value| value.value() == [0]);
     Ok(usize::from(!first))
 }
@@ -229,12 +264,17 @@ fn apply(
     }
     let record = Revocation { name: name.clone(), ..record.clone() };
     let old = find(live, &name)?;
-    let merged = old.map_or_else(|| record.clone(), |old| old.followed_by(record.clone()));
+    let merged = old.map_or_else(|| record.clone(), |old| merge(old, &record));
     if says_as_much(&record, &merged) {
         owed.remove(key)?;
     }
     live.insert(key, codec::encode(&merged).as_slice())?;
     Ok(())
+}
+
+/// Both, as the newer: a log may tell again what is older.
+pub(super) fn merge(old: Revocation, record: &Revocation) -> Revocation {
+    if old.id > record.id { record.followed_by(old) } else { old.followed_by(record.clone()) }
 }
 
 /// The entry of that name.

@@ -1,13 +1,12 @@
 //! A store's checkpoint into the copy: what the store has lost, and we know, stays and is owed to it.
 
-use std::sync::atomic::AtomicBool;
-
 use redb::{Error, ReadableTable};
 
-use super::file::{CopyFile, Entries, find, key, says_as_much};
-use super::writer::give_up;
+use super::Place;
+use super::file::{CopyFile, Entries, find, key, merge, says_as_much};
+use super::writer::Written;
 use crate::feed::embedded::codec;
-use crate::revocation::{Cursor, Epoch, FeedError, LiveSender, Name, Revocation, Standing};
+use crate::revocation::{FeedError, LiveSender, Name, Revocation, Standing};
 
 /// What went wrong, and on which side.
 #[derive(Debug)]
@@ -24,11 +23,11 @@ const BATCH: usize = 4096;
 
 impl Failure {
     /// A copy that can't be written is not asked again.
-    pub(super) fn tell(self, broken: &AtomicBool) -> FeedError {
+    pub(super) fn tell(self, written: &Written) -> FeedError {
         match self {
             Self::Store(error) => error,
             Self::Copy(error) => {
-                give_up(broken, &error);
+                written.give_up(&error);
                 error
             }
         }
@@ -40,7 +39,7 @@ impl Failure {
 pub(super) fn checkpoint(
     file: &CopyFile,
     standing: Standing,
-    at: &(Epoch, Cursor),
+    place: &Place,
     mut next: impl FnMut() -> Result<Vec<Revocation>, FeedError>,
     sender: &LiveSender,
 ) -> Result<(), Failure> {
@@ -60,7 +59,7 @@ pub(super) fn checkpoint(
                     Standing::Ahead if owed.get(key(&name))?.is_some() => find(old, &name)?,
                     Standing::Ahead => None,
                 };
-                let merged = merge(&theirs, ours);
+                let merged = ours.map_or_else(|| theirs.clone(), |ours| merge(ours, &theirs));
                 if says_as_much(&theirs, &merged) {
                     owed.remove(key(&name))?;
                 } else {
@@ -74,7 +73,7 @@ pub(super) fn checkpoint(
         sender.blocking_send(joined.map_err(Failure::Copy)?);
     }
     rest(file, standing, sender).map_err(Failure::Copy)?;
-    file.switch(at).map_err(Failure::Copy)
+    file.switch(place).map_err(Failure::Copy)
 }
 
 /// What the store does not have at all: after a loss all that we know, else what it still lacks.
@@ -124,13 +123,6 @@ fn names_after<V: redb::Value + 'static>(
         names.push(Name { issuer: issuer.into(), claim: claim.into(), value: value.into() });
     }
     Ok(names)
-}
-
-fn merge(theirs: &Revocation, ours: Option<Revocation>) -> Revocation {
-    match ours {
-        Some(ours) => ours.followed_by(theirs.clone()),
-        None => theirs.clone(),
-    }
 }
 
 fn put(table: &mut Entries<'_>, entry: &Revocation) -> Result<(), Error> {

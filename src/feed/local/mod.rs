@@ -4,31 +4,44 @@
 //! Written behind the follower, in log order: the kept cursor is never ahead of the kept entries, and
 //! a copy that lags only means that more of the log is read again.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::sync::Notify;
-use uuid::Uuid;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::revocation::{
-    Checkpoint, Cursor, Epoch, FeedError, FeedEvent, Live, RevocationFeed, RevocationLog, Standing,
+    Checkpoint, Cursor, Epoch, FeedError, FeedEvent, Live, RevocationFeed, Standing,
 };
-use crate::shutdown::Drain;
 
+mod care;
 mod file;
+mod forget;
 mod join;
+mod reader;
 mod writer;
 
+pub use reader::Reader;
+
 use file::CopyFile;
-use writer::Writer;
+use writer::{Writer, Written};
 
 /// The copy's file, open.
 #[derive(Clone, Debug)]
 pub struct LocalCopy {
+    path: PathBuf,
     file: Arc<CopyFile>,
-    /// Told when the store turns out to lack something.
-    owed: Arc<Notify>,
+    written: Arc<Written>,
+    given_back: Arc<AtomicU64>,
+}
+
+/// How a copy is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CopyStatus {
+    /// Whether it is still written; if not, until a restart.
+    pub written: bool,
+    /// Entries that the store is known to lack.
+    pub owed: u64,
+    /// Entries that this node has given back to the store since it started.
+    pub given_back: u64,
 }
 
 /// A feed that keeps a copy of what it tells.
@@ -37,77 +50,62 @@ pub struct WithLocalCopy<F> {
     feed: F,
     copy: LocalCopy,
     writer: Writer,
-    known: Option<(Epoch, Cursor)>,
+    known: Option<Place>,
     /// What was loaded, known when it has been applied.
-    loading: Option<(Epoch, Cursor)>,
+    loading: Option<Place>,
 }
 
-/// Entries that are given back in one append.
-const REFILL_BATCH: usize = 512;
-/// Nodes give back at different moments: what the first has given back the others need not.
-const REFILL_SPREAD: Duration = Duration::from_secs(5);
+/// How far this node has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Place {
+    epoch: Epoch,
+    cursor: Cursor,
+    /// The store went back within this epoch: up to here its log may tell again what we knew.
+    disputed: Option<Cursor>,
+}
 
 // === impl LocalCopy ===
 
 impl LocalCopy {
     /// Opens the file, or makes it. One that is damaged is put aside, loudly: it is only a copy.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, FeedError> {
-        let file = Arc::new(CopyFile::open(path.as_ref())?);
-        Ok(Self { file, owed: Arc::default() })
+        let path = path.as_ref().to_owned();
+        let file = Arc::new(CopyFile::open(&path)?);
+        Ok(Self { path, file, written: Arc::default(), given_back: Arc::default() })
     }
 
-    /// Keeps what this feed tells.
+    /// Keeps what this feed tells. One feed at a time.
     pub fn over<F: RevocationFeed>(&self, feed: F) -> Result<WithLocalCopy<F>, FeedError> {
         let known = self.file.known()?;
-        let writer = Writer::start(Arc::clone(&self.file))?;
+        let writer = Writer::start(Arc::clone(&self.file), Arc::clone(&self.written))?;
         Ok(WithLocalCopy { feed, copy: self.clone(), writer, known, loading: None })
     }
 
-    /// How many entries the store is known to lack.
-    pub fn owed(&self) -> Result<u64, FeedError> {
-        self.file.owed_count()
+    /// One that is gone with the value.
+    #[cfg(test)]
+    pub(crate) fn in_memory() -> Self {
+        let (file, path) = (Arc::new(CopyFile::in_memory()), PathBuf::new());
+        Self { path, file, written: Arc::default(), given_back: Arc::default() }
     }
 
-    /// Gives back to the store what it has lost, until told to stop. Harmless when others do too.
-    pub async fn refill(&self, log: impl RevocationLog, mut drain: Drain) {
-        tokio::select! {
-            () = drain.begun() => {}
-            () = self.refill_for_ever(&log) => {}
-        }
+    /// Like [`LocalCopy::over`], without a thread: what was applied is written.
+    #[cfg(test)]
+    pub(crate) fn over_at_once<F: RevocationFeed>(&self, feed: F) -> WithLocalCopy<F> {
+        let known = self.file.known().expect("readable");
+        let writer = Writer::at_once(Arc::clone(&self.file), Arc::clone(&self.written));
+        WithLocalCopy { feed, copy: self.clone(), writer, known, loading: None }
     }
 
-    async fn refill_for_ever(&self, log: &impl RevocationLog) {
-        loop {
-            let jitter = u32::from(Uuid::new_v4().as_bytes()[0]);
-            match self.refill_once(log, REFILL_SPREAD * jitter / 256).await {
-                Ok(0) => self.owed.notified().await,
-                Ok(entries) => tracing::warn!(entries, "gave revocations back to the store"),
-                Err(error) => {
-                    tracing::warn!(%error, "revocations can't be given back to the store yet");
-                    tokio::time::sleep(REFILL_SPREAD).await;
-                }
-            }
-        }
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
-    async fn refill_once(
-        &self,
-        log: &impl RevocationLog,
-        pause: Duration,
-    ) -> Result<usize, FeedError> {
-        if self.owed()? == 0 {
-            return Ok(0);
-        }
-        tokio::time::sleep(pause).await;
-        let file = Arc::clone(&self.file);
-        let batch = blocking(move || file.owed(REFILL_BATCH)).await?;
-        let count = batch.len();
-        if count > 0 {
-            log.append(batch.clone()).await?;
-            let file = Arc::clone(&self.file);
-            blocking(move || file.given_back(&batch)).await?;
-        }
-        Ok(count)
+    /// How it is doing. Asks the file, briefly.
+    pub fn status(&self) -> Result<CopyStatus, FeedError> {
+        let (written, owed) = (!self.written.is_broken(), self.file.owed_count()?);
+        let given_back = self.given_back.load(Ordering::Relaxed);
+        Ok(CopyStatus { written, owed, given_back })
     }
 }
 
@@ -116,13 +114,30 @@ impl LocalCopy {
 impl<F> WithLocalCopy<F> {
     /// Waits until everything told so far is in the file.
     pub async fn settled(&self) {
-        self.writer.settled().await;
+        self.copy.written.settled().await;
+    }
+
+    /// Where it would go on.
+    #[cfg(test)]
+    pub(crate) fn known(&self) -> Option<(Epoch, &Cursor)> {
+        self.known.as_ref().map(|place| (place.epoch, &place.cursor))
+    }
+
+    /// What this node knows has come so far.
+    fn known_at(&mut self, at: &Cursor) -> bool {
+        match &mut self.known {
+            Some(place) if *at > place.cursor => {
+                place.cursor = at.clone();
+                true
+            }
+            _ => false,
+        }
     }
 }
 
 impl<F: RevocationFeed> RevocationFeed for WithLocalCopy<F> {
     async fn restore(&mut self) -> Result<Option<Checkpoint>, FeedError> {
-        let Some((epoch, upto)) = self.known.clone() else { return Ok(None) };
+        let Some(Place { epoch, cursor: upto, .. }) = self.known.clone() else { return Ok(None) };
         let (sender, live) = Live::channel();
         let file = Arc::clone(&self.copy.file);
         tokio::task::spawn_blocking(move || {
@@ -139,25 +154,24 @@ impl<F: RevocationFeed> RevocationFeed for WithLocalCopy<F> {
     async fn load(&mut self) -> Result<Checkpoint, FeedError> {
         self.loading = None;
         let Checkpoint { epoch, live, upto } = self.feed.load().await?;
-        if self.writer.is_broken() {
+        if !self.remembers() {
             return Ok(Checkpoint { epoch, live, upto });
         }
         // What was told before must be in the file that the checkpoint is held against.
-        self.writer.settled().await;
-        let known = self.known.as_ref().map(|(epoch, cursor)| (*epoch, cursor));
-        let standing = Standing::of(known, epoch, &upto);
+        self.copy.written.settled().await;
+        let known = self.known.as_ref();
+        let standing = Standing::of(known.map(|it| (it.epoch, &it.cursor)), epoch, &upto);
+        let place = Place::loaded(known, epoch, &upto);
         let (sender, joined) = Live::channel();
-        let (copy, broken) = (self.copy.clone(), self.writer.breaker());
-        let (at, runtime) = ((epoch, upto.clone()), tokio::runtime::Handle::current());
+        let (file, written) = (Arc::clone(&self.copy.file), Arc::clone(&self.copy.written));
+        self.loading = Some(place.clone());
+        let runtime = tokio::runtime::Handle::current();
         tokio::task::spawn_blocking(move || {
             let mut live = live;
             let next = || runtime.block_on(live.next());
-            let outcome = join::checkpoint(&copy.file, standing, &at, next, &sender);
-            let outcome = outcome.map_err(|failure| failure.tell(&broken));
-            copy.owed.notify_one();
-            sender.end(outcome);
+            let outcome = join::checkpoint(&file, standing, &place, next, &sender);
+            sender.end(outcome.map_err(|failure| failure.tell(&written)));
         });
-        self.loading = Some((epoch, upto.clone()));
         Ok(Checkpoint { epoch, live: joined, upto })
     }
 
@@ -165,19 +179,44 @@ impl<F: RevocationFeed> RevocationFeed for WithLocalCopy<F> {
         if let Some(loaded) = self.loading.take() {
             self.known = Some(loaded);
         }
-        let event = self.feed.next().await?;
-        if let (Some((_, cursor)), FeedEvent::Record { at, .. } | FeedEvent::Undecodable { at }) =
-            (&mut self.known, &event)
-            && *at > *cursor
-        {
-            *cursor = at.clone();
-            self.writer.tell(event.clone());
+        self.feed.next().await
+    }
+
+    fn disputed(&self) -> Option<Cursor> {
+        self.known.as_ref()?.disputed.clone()
+    }
+
+    fn applied(&mut self, event: &FeedEvent, believed: bool) {
+        match event {
+            FeedEvent::Record { at, .. } if believed => {
+                if self.known_at(at) {
+                    self.writer.tell(event.clone());
+                }
+            }
+            // The cursor alone moves on.
+            FeedEvent::Record { at, .. } | FeedEvent::Undecodable { at } => {
+                if self.known_at(at) {
+                    self.writer.tell(FeedEvent::Undecodable { at: at.clone() });
+                }
+            }
+            FeedEvent::Heartbeat { .. } => {}
         }
-        Ok(event)
     }
 
     fn remembers(&self) -> bool {
-        !self.writer.is_broken()
+        !self.copy.written.is_broken()
+    }
+}
+
+// === impl Place ===
+
+impl Place {
+    /// Where a checkpoint leads.
+    fn loaded(known: Option<&Self>, epoch: Epoch, upto: &Cursor) -> Self {
+        let known = known.filter(|known| known.epoch == epoch);
+        let furthest = known.map(|known| known.disputed.as_ref().max(Some(&known.cursor)));
+        let disputed = furthest.flatten().filter(|end| *end > upto).cloned();
+        Self { epoch, cursor: upto.clone(), disputed }
     }
 }
 

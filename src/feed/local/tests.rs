@@ -3,9 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
+use uuid::Uuid;
+
 use super::*;
 use crate::clock::UnixTime;
-use crate::revocation::{Filter, Name, Op, Page, Revocation};
+use crate::observe::Metrics;
+use crate::revocation::{Filter, Name, Op, Page, Revocation, RevocationLog};
 
 type Loaded = Result<Checkpoint, FeedError>;
 
@@ -16,9 +19,9 @@ struct Script {
     events: VecDeque<FeedEvent>,
 }
 
-/// Keeps what is appended.
-#[derive(Debug, Default)]
-struct Log(Mutex<Vec<Revocation>>);
+/// Keeps what is appended, and tells it.
+#[derive(Debug)]
+struct Log(Mutex<Vec<Revocation>>, LocalCopy);
 
 impl RevocationFeed for Script {
     async fn load(&mut self) -> Loaded {
@@ -32,8 +35,12 @@ impl RevocationFeed for Script {
 
 impl RevocationLog for Arc<Log> {
     async fn append(&self, records: Vec<Revocation>) -> Result<Cursor, FeedError> {
+        let at = Cursor::new("9");
+        let told = |record: &Revocation| told("9", record.clone());
+        let events: Vec<_> = records.iter().map(told).collect();
+        self.1.file.apply(&events).expect("written");
         self.0.lock().expect("not poisoned").extend(records);
-        Ok(Cursor::new("9"))
+        Ok(at)
     }
 
     async fn list(&self, _: Filter, _: Option<Name>, _: usize) -> Result<Page, FeedError> {
@@ -79,7 +86,9 @@ async fn follow(copy: &LocalCopy, load: Loaded, events: Vec<FeedEvent>) -> Vec<S
         Ok(checkpoint) => checkpoint.live.collect().await.map_or_else(|_| Vec::new(), values),
         Err(_) => Vec::new(),
     };
-    while feed.next().await.is_ok() {}
+    while let Ok(event) = feed.next().await {
+        feed.applied(&event, true);
+    }
     feed.settled().await;
     live
 }
@@ -89,6 +98,10 @@ async fn restored(copy: &LocalCopy) -> Option<(String, Vec<Revocation>)> {
     let checkpoint = feed.restore().await.expect("readable")?;
     let entries = checkpoint.live.collect().await.expect("whole");
     Some((checkpoint.upto.as_str().to_owned(), entries))
+}
+
+fn owed(copy: &LocalCopy) -> u64 {
+    copy.status().expect("readable").owed
 }
 
 fn values(entries: Vec<Revocation>) -> Vec<String> {
@@ -136,7 +149,7 @@ async fn within_a_memory_the_checkpoint_is_the_truth() {
     let live = follow(&copy, checkpoint(1, "7", vec![revoke("b")]), vec![]).await;
     assert_eq!(live, ["b"]);
     assert_eq!(values(restored(&copy).await.expect("kept").1), ["b"]);
-    assert_eq!(copy.owed().expect("readable"), 0);
+    assert_eq!(owed(&copy), 0);
 }
 
 #[tokio::test]
@@ -149,14 +162,14 @@ async fn what_a_store_has_lost_is_kept_and_given_back_once() {
         let live =
             follow(&copy, checkpoint(memory, upto, vec![shorter, revoke("c")]), vec![]).await;
         assert_eq!(live, ["a", "b", "c"], "the union");
-        assert_eq!(copy.owed().expect("readable"), 2, "a is missing, b expires too early");
+        assert_eq!(owed(&copy), 2, "a is missing, b expires too early");
         // A later checkpoint of that memory is no proof that they were reinstated.
         let live = follow(&copy, checkpoint(memory, "3", vec![revoke("c")]), vec![]).await;
         assert_eq!(live, ["a", "b", "c"]);
-        let log = Arc::new(Log::default());
-        while copy.refill_once(&log, Duration::ZERO).await.expect("given back") > 0 {}
+        let log = Arc::new(Log(Mutex::default(), copy.clone()));
+        copy.give_back(&log, &Metrics::new()).await.expect("given back");
         assert_eq!(values(log.0.lock().expect("not poisoned").clone()), ["a", "b"]);
-        assert_eq!(copy.owed().expect("readable"), 0);
+        assert_eq!(owed(&copy), 0);
     }
 }
 
@@ -170,8 +183,8 @@ async fn what_another_node_gave_back_or_somebody_reinstated_is_not_given_back() 
         told("4", record(Op::Revoke, "c", 50)),
     ];
     follow(&copy, checkpoint(2, "1", vec![]), events).await;
-    let log = Arc::new(Log::default());
-    while copy.refill_once(&log, Duration::ZERO).await.expect("given back") > 0 {}
+    let log = Arc::new(Log(Mutex::default(), copy.clone()));
+    copy.give_back(&log, &Metrics::new()).await.expect("given back");
     let given = log.0.lock().expect("not poisoned").clone();
     assert_eq!(values(given.clone()), ["c"], "only what the store still lacks");
     assert_eq!(given[0].expires_at.as_secs(), 100);
@@ -200,4 +213,54 @@ async fn a_damaged_copy_is_put_aside() {
     let copy = LocalCopy::open(&path).expect("a new one");
     assert!(restored(&copy).await.is_none());
     assert!(path.with_added_extension("damaged").exists());
+}
+
+#[tokio::test]
+async fn a_reinstatement_that_is_not_believed_takes_nothing_out_of_the_copy() {
+    let (_folder, copy) = open();
+    let mut feed = copy.over(Script::default()).expect("a feed");
+    feed.feed.loads.push_back(checkpoint(1, "2", vec![revoke("a")]));
+    let live = feed.load().await.expect("a checkpoint").live;
+    live.collect().await.expect("whole");
+    assert!(feed.next().await.is_err());
+    feed.applied(&told("3", record(Op::Reinstate, "a", 0)), false);
+    feed.settled().await;
+    let (cursor, entries) = restored(&copy).await.expect("kept");
+    assert_eq!((&*cursor, values(entries)), ("3", vec!["a".to_owned()]));
+}
+
+#[tokio::test]
+async fn what_has_expired_goes_out_of_the_copy_and_is_no_longer_owed() {
+    let (_folder, copy) = open();
+    let live = vec![revoke("a"), record(Op::Revoke, "b", 50), revoke("c")];
+    follow(&copy, checkpoint(1, "2", live), vec![]).await;
+    follow(&copy, checkpoint(2, "1", vec![]), vec![]).await;
+    assert_eq!(owed(&copy), 3);
+    for (before, gone) in [(50, 0), (51, 1), (51, 0)] {
+        let forgotten = copy.file.forget(UnixTime::from_secs(before)).expect("forgotten");
+        assert_eq!(forgotten, gone, "before {before}");
+    }
+    assert_eq!(owed(&copy), 2);
+    assert_eq!(values(restored(&copy).await.expect("kept").1), ["a", "c"]);
+}
+
+#[tokio::test]
+async fn all_that_is_owed_is_given_back_however_much_it_is() {
+    let (_folder, copy) = open();
+    let all: Vec<_> = (0..1000).map(|value| revoke(&value.to_string())).collect();
+    follow(&copy, checkpoint(1, "2", all), vec![]).await;
+    follow(&copy, checkpoint(2, "1", vec![]), vec![]).await;
+    let (log, metrics) = (Arc::new(Log(Mutex::default(), copy.clone())), Metrics::new());
+    assert_eq!(copy.give_back(&log, &metrics).await.expect("given back"), 1000);
+    assert_eq!(log.0.lock().expect("not poisoned").len(), 1000, "each once");
+    let status = copy.status().expect("readable");
+    assert_eq!((status.owed, status.given_back), (0, 1000));
+    assert_eq!((metrics.revocation_owed.get(), metrics.revocation_given_back.get()), (0, 1000));
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_said_with_the_key() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let error = LocalCopy::open(folder.path().join("none/copy.redb")).expect_err("no folder");
+    assert!(error.to_string().contains("revocation.local_copy"), "{error}");
 }

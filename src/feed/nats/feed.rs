@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::revocation::{
-    Checkpoint, FeedError, FeedEvent, Live, LiveSender, Revocation, RevocationFeed,
+    Checkpoint, Cursor, Epoch, FeedError, FeedEvent, Live, LiveSender, Revocation, RevocationFeed,
 };
 
 use super::broker::Broker;
@@ -58,6 +58,20 @@ impl RevocationFeed for NatsFeed {
         let (sender, live) = Live::channel();
         tokio::spawn(send_live(Arc::clone(&self.broker), memory, Arc::clone(&self.trace), sender));
         Ok(Checkpoint { epoch: memory.epoch, live, upto: subject::cursor(memory.last) })
+    }
+
+    async fn resume(&mut self, epoch: Epoch, after: &Cursor) -> Result<(), FeedError> {
+        self.tail = None;
+        let truncated = || FeedError::Truncated(after.clone());
+        let read = subject::sequence(after).ok_or_else(truncated)?;
+        let memory = memory::recall(&self.broker).await?;
+        if memory.epoch != epoch {
+            return Err(truncated());
+        }
+        // Kept also when they no longer hold it: the load that follows begins another epoch then.
+        (self.known, self.read) = (Some(memory), read);
+        self.trace.lock().unwrap_or_else(PoisonError::into_inner).begin(read);
+        if memory.last < read || memory.sweep.gone > read { Err(truncated()) } else { Ok(()) }
     }
 
     async fn next(&mut self) -> Result<FeedEvent, FeedError> {

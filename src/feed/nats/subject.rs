@@ -90,6 +90,11 @@ pub(super) fn cursor(sequence: u64) -> Cursor {
     Cursor::new(&format!("{sequence:020}"))
 }
 
+/// The last sequence that a cursor of ours has behind it.
+pub(super) fn sequence(cursor: &Cursor) -> Option<u64> {
+    cursor.as_str().trim_end_matches('~').parse().ok()
+}
+
 /// After everything before the sequence, and before it.
 pub(super) fn just_before(sequence: u64) -> Cursor {
     Cursor::new(&format!("{:020}~", sequence.saturating_sub(1)))

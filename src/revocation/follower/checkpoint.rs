@@ -19,6 +19,9 @@ impl Applier {
         let Checkpoint { epoch, mut live, upto } = checkpoint;
         let standing = self.standing(epoch, &upto);
         // A feed that remembers has joined already what we know and the store does not.
+        // One that no longer does may have owed something.
+        memory.owing |= memory.remembered && !remembered;
+        memory.remembered = remembered;
         let join = (standing == Standing::Lost && !remembered) || memory.owing;
         let set = self.revocations.set();
         // An attempt that broke off may have left something behind.

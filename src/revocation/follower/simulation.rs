@@ -15,17 +15,18 @@ use tokio::time::sleep;
 
 use crate::clock::{Clock, ManualClock, UnixTime};
 use crate::observe::metrics::Metrics;
-use crate::revocation::Revocations;
+use crate::revocation::{Cursor, Epoch, Revocations};
 use crate::shutdown::Shutdown;
 
 use super::Follower;
 
+mod copied;
 mod feed;
 mod model;
 mod store;
 
 use feed::SimulatedFeed;
-use model::Model;
+use model::{Loaded, Model};
 use store::Store;
 
 /// What the feed and the director share.
@@ -36,6 +37,8 @@ struct World {
     clock: Arc<ManualClock>,
     revocations: Arc<Revocations>,
     faults: [u64; FAULTS.len()],
+    /// What the last node had loaded, and perhaps not applied to its end, when it stopped.
+    dropped: Option<Loaded>,
 }
 
 /// SplitMix64.
@@ -86,6 +89,28 @@ impl Random {
 // === impl World ===
 
 impl World {
+    fn new(seed: u64) -> Shared {
+        Arc::new(Mutex::new(Self {
+            random: Random(seed),
+            store: Store::new(),
+            model: Model::default(),
+            clock: Arc::new(ManualClock::at(UnixTime::from_secs(START))),
+            revocations: Arc::new(Revocations::new(&[], Duration::from_secs(10))),
+            faults: [0; FAULTS.len()],
+            dropped: None,
+        }))
+    }
+
+    /// Another process, which has nothing in its memory; `kept` is what its copy says.
+    fn begin_again(&mut self, kept: Option<(Epoch, Cursor)>) {
+        self.revocations = Arc::new(Revocations::new(&[], Duration::from_secs(10)));
+        if let Some(loaded) = self.dropped.take()
+            && kept == Some((store::epoch(loaded.epoch), store::cursor(loaded.upto)))
+        {
+            self.model.load(loaded);
+        }
+    }
+
     fn check(&self) {
         self.model.check(&self.revocations, &self.store, self.clock.now());
     }
@@ -133,16 +158,11 @@ impl World {
 
 /// Runs one schedule, and what its faults were.
 async fn run(seed: u64, metrics: &Arc<Metrics>) -> [u64; FAULTS.len()] {
-    let revocations = Arc::new(Revocations::new(&[], Duration::from_secs(10)));
-    let clock = Arc::new(ManualClock::at(UnixTime::from_secs(START)));
-    let world = Arc::new(Mutex::new(World {
-        random: Random(seed),
-        store: Store::new(),
-        model: Model::default(),
-        clock: Arc::clone(&clock),
-        revocations: Arc::clone(&revocations),
-        faults: [0; FAULTS.len()],
-    }));
+    let world = World::new(seed);
+    let (revocations, clock) = {
+        let world = world.lock().expect("no panic before");
+        (Arc::clone(&world.revocations), Arc::clone(&world.clock))
+    };
     let wake = Arc::new(Notify::new());
     let feed = SimulatedFeed::new(Arc::clone(&world), Arc::clone(&wake));
     let (follower, applied) = Follower::new(feed, revocations, Arc::clone(metrics), clock);

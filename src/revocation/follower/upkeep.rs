@@ -9,6 +9,7 @@ use crate::clock::UnixTime;
 use crate::revocation::{Forgetting, Revocation};
 
 use super::Applier;
+use super::announce::Announcer;
 
 const COUNT_EVERY: Duration = Duration::from_secs(1);
 const SWEEP_EVERY: u32 = 5;
@@ -21,10 +22,15 @@ impl Applier {
         let mut ticks = interval(COUNT_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut count = 0_u32;
-        let mut forgetting = Forgetting::default();
+        let (mut forgetting, mut announcer) = (Forgetting::default(), Announcer::default());
         loop {
             ticks.tick().await;
             self.count();
+            // The first moment of a start is no news.
+            if count > 0 {
+                let status = self.status.borrow().clone();
+                announcer.look(&status, &self.revocations);
+            }
             let before = forgetting.before(self.clock.now(), Instant::now().into_std());
             count = count.wrapping_add(1);
             if count.is_multiple_of(SWEEP_EVERY) {

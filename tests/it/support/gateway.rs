@@ -73,6 +73,11 @@ impl Running {
         Self { data, control, thread: Some((shutdown, thread)) }
     }
 
+    /// Whether it was not stopped.
+    pub const fn runs(&self) -> bool {
+        self.thread.is_some()
+    }
+
     /// Drains and stops.
     pub fn stop(&mut self) {
         if let Some((shutdown, thread)) = self.thread.take() {

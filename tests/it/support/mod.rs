@@ -1,5 +1,7 @@
 //! What the suites share: the real gateway on free ports, an issuer, a recording upstream, a client.
 
+#[cfg(any(feature = "nats", feature = "postgres", feature = "redis"))]
+pub mod brokers;
 pub mod client;
 pub mod documents;
 pub mod eventually;

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
 
 use super::client::get;
 use super::eventually::eventually;
@@ -14,6 +15,7 @@ pub struct Program {
     child: Child,
     pub data: SocketAddr,
     pub control: SocketAddr,
+    log: Arc<Mutex<String>>,
 }
 
 // === impl Program ===
@@ -43,10 +45,24 @@ impl Program {
             }
         };
         // Its log must not fill the pipe.
-        std::thread::spawn(move || lines.lines().count());
+        let log = Arc::<Mutex<String>>::default();
+        let kept = Arc::clone(&log);
+        std::thread::spawn(move || {
+            for line in lines.lines().map_while(Result::ok) {
+                let mut log = kept.lock().expect("no panic before");
+                *log += &line;
+                *log += "\n";
+            }
+        });
         let ready = || (get(control, "/readyz").try_send().ok()?.status == 200).then_some(());
         eventually("ready", ready);
-        Self { child, data, control }
+        Self { child, data, control, log }
+    }
+
+    /// Lines of its log, since it listened, that hold these words.
+    pub fn logged(&self, words: &str) -> usize {
+        let log = self.log.lock().expect("no panic before");
+        log.lines().filter(|line| line.contains(words)).count()
     }
 
     /// Sends a signal by its name.

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::model::Loaded;
 use super::store::{cursor, epoch};
 use super::{Shared, World};
-use crate::revocation::{Checkpoint, FeedError, FeedEvent, Live, RevocationFeed};
+use crate::revocation::{Checkpoint, Cursor, Epoch, FeedError, FeedEvent, Live, RevocationFeed};
 
 /// Reads the store as an adapter would.
 pub(super) struct SimulatedFeed {
@@ -129,7 +129,38 @@ impl SimulatedFeed {
     }
 }
 
+/// The node stops.
+impl Drop for SimulatedFeed {
+    fn drop(&mut self) {
+        // After a failed check there is nothing left to be done.
+        let Ok(mut world) = self.world.lock() else { return };
+        if self.loaded.is_some() {
+            world.store.shortest = world.store.shortest.min(self.shortest);
+        }
+        world.dropped = self.loaded.take();
+    }
+}
+
 impl RevocationFeed for SimulatedFeed {
+    async fn resume(&mut self, known: Epoch, after: &Cursor) -> Result<(), FeedError> {
+        self.answer().await;
+        let shared = Arc::clone(&self.world);
+        let mut world = shared.lock().expect("no panic before");
+        let World { store, random, .. } = &mut *world;
+        if store.away || (!store.calm && random.once_in(8)) {
+            return Err(unreachable());
+        }
+        let at = after.as_str().parse().expect("a cursor of ours");
+        // An adapter's duty, as at a load: a log that was cut and has grown again is not ours.
+        let there = (store.floor..=store.shown.min(store.shortest)).contains(&at);
+        if known != epoch(store.epoch) || !there {
+            return Err(FeedError::Truncated(after.clone()));
+        }
+        self.incarnation = store.incarnation;
+        (self.position, self.told) = (at, at);
+        Ok(())
+    }
+
     async fn load(&mut self) -> Result<Checkpoint, FeedError> {
         if self.loaded.take().is_some() {
             // It was not applied to its end: the log is as old to us as it was before.

@@ -103,6 +103,12 @@ impl Store {
         self.push(Said { record, order: self.order, damaged: false });
     }
 
+    /// A node says again what it knows.
+    pub(super) fn repeat(&mut self, record: Revocation) {
+        let order = u64::try_from(record.id.as_u128()).expect("an order");
+        self.push(Said { record, order, damaged: false });
+    }
+
     /// Somebody publishes what can't be decoded.
     pub(super) fn damage(&mut self) {
         let record = Revocation {

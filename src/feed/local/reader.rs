@@ -1,0 +1,66 @@
+//! What the follower reads: the store itself, or the store with this node's own copy in front of it.
+
+use super::{LocalCopy, WithLocalCopy};
+use crate::feed::{Feed, Store};
+use crate::revocation::{Checkpoint, Cursor, Epoch, FeedError, FeedEvent, RevocationFeed};
+
+/// A store's reading side, with a copy or without.
+#[derive(Debug)]
+pub enum Reader {
+    /// The store is on this machine, and needs none.
+    Direct(Feed),
+    /// The store is elsewhere.
+    Copied(Box<WithLocalCopy<Feed>>),
+}
+
+/// The same call on whichever it is.
+macro_rules! each {
+    ($of:expr, $it:ident => $call:expr) => {
+        match $of {
+            Self::Direct($it) => $call,
+            Self::Copied($it) => $call,
+        }
+    };
+}
+
+// === impl Reader ===
+
+impl Reader {
+    /// Reads the store, and keeps what it tells in the copy, if there is one.
+    pub fn new(store: &Store, copy: Option<&LocalCopy>) -> Result<Self, FeedError> {
+        Ok(match copy {
+            Some(copy) => Self::Copied(Box::new(copy.over(store.feed())?)),
+            None => Self::Direct(store.feed()),
+        })
+    }
+}
+
+impl RevocationFeed for Reader {
+    async fn load(&mut self) -> Result<Checkpoint, FeedError> {
+        each!(self, feed => feed.load().await)
+    }
+
+    async fn next(&mut self) -> Result<FeedEvent, FeedError> {
+        each!(self, feed => feed.next().await)
+    }
+
+    async fn resume(&mut self, epoch: Epoch, after: &Cursor) -> Result<(), FeedError> {
+        each!(self, feed => feed.resume(epoch, after).await)
+    }
+
+    async fn restore(&mut self) -> Result<Option<Checkpoint>, FeedError> {
+        each!(self, feed => feed.restore().await)
+    }
+
+    fn disputed(&self) -> Option<Cursor> {
+        each!(self, feed => feed.disputed())
+    }
+
+    fn applied(&mut self, event: &FeedEvent, believed: bool) {
+        each!(self, feed => feed.applied(event, believed));
+    }
+
+    fn remembers(&self) -> bool {
+        each!(self, feed => feed.remembers())
+    }
+}
