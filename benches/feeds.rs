@@ -83,6 +83,7 @@ fn record(number: usize) -> Revocation {
         at: UnixTime::from_secs(1_800_000_000),
         actor: Some("bench".into()),
         reason: None,
+        token: None,
     }
 }
 

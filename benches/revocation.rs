@@ -53,6 +53,7 @@ fn record(number: u64, expires: u64) -> Revocation {
         at: UnixTime::EPOCH,
         actor: None,
         reason: None,
+        token: None,
     }
 }
 

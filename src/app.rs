@@ -4,6 +4,7 @@
 //! waits for something runs on one background runtime.
 
 mod house;
+mod registering;
 mod status;
 mod tasks;
 
@@ -21,7 +22,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{AccessLog as AccessLogConfig, Config};
 use crate::control::{BindError, BoundAddress, BoundControl, Control};
 use crate::feed::local::{LocalCopy, Reader};
-use crate::feed::{Store, compaction};
+use crate::feed::{Store, compaction, seen};
 use crate::forward::Forwarder;
 use crate::gateway::Gateway;
 use crate::listen::{BoundListener, ListenError, Listener, Tls};
@@ -78,6 +79,8 @@ pub enum AppError {
 
 /// How often the store forgets what has expired.
 const COMPACTION: Duration = Duration::from_secs(600);
+/// How long the times at which tokens were last seen may take to be recorded at the end.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 // === impl App ===
 
@@ -103,6 +106,7 @@ impl App {
             .map_err(AppError::AccessLog)?;
         let revocation = &config.revocation;
         let revocations = Arc::new(Revocations::new(&revocation.claims, revocation.max_staleness));
+        revocations.configure_register(revocation.mode, revocation.register.as_ref());
         let (follower, applied) = Follower::new(
             Reader::new(&store, copy.as_ref())?,
             Arc::clone(&revocations),
@@ -191,6 +195,12 @@ impl BoundApp {
         let (log, clock) = (store.log(), Arc::clone(house.clock()));
         let compacted = ending.clone();
         background.spawn(async move { compaction::run(log, &*clock, COMPACTION, compacted).await });
+        let recorder = background.spawn(seen::run(
+            store.log(),
+            Arc::clone(house.gateway().revocations()),
+            Arc::clone(house.clock()),
+            ending.clone(),
+        ));
         if let Some(reloader) = listener.tls_reloader() {
             background.spawn(reloader.run(ending.clone()));
         }
@@ -201,6 +211,8 @@ impl BoundApp {
         if control.join().is_err() {
             tracing::error!("the control port ended by a panic");
         }
+        // What was seen last is still told; a store that is away is not waited for.
+        drop(background.block_on(async { tokio::time::timeout(LAST_WORDS, recorder).await }));
         background.shutdown_timeout(Duration::from_secs(5));
         writer.finish();
         served.map_err(Into::into)

@@ -243,6 +243,7 @@ impl Gateway {
         rule.suits(named.verified(), now)?;
         let check = rule.check_revocation;
         let principal = self.revocations.admit(named, check, route.when_stale, now)?;
+        self.revocations.note_seen(named, now);
         Ok(rule.authorize(principal)?)
     }
 

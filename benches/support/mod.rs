@@ -165,6 +165,7 @@ pub(crate) fn record(token_id: String, op: Op) -> Revocation {
         at: NOW,
         actor: None,
         reason: None,
+        token: None,
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::clock::{Clock, UnixTime};
 use crate::config::Config;
-use crate::control::{Ask, AskError, Draft as Asked, Gatehouse, ReloadReport};
+use crate::control::{Ask, AskError, Draft as Asked, Gatehouse, RegisterAsk, ReloadReport};
 use crate::feed::Log;
 use crate::feed::local::LocalCopy;
 use crate::gateway::Gateway;
@@ -17,12 +17,13 @@ use crate::observe::metrics::Metrics;
 use crate::revocation::follower::AppliedCursor;
 use crate::revocation::{
     Cursor, Draft, Enforceable, FeedError, Filter, IssuerScope, Name, Op, Page, Revocation,
-    RevocationLog,
+    RevocationLog, Revocations,
 };
 use crate::shutdown::Drain;
 use crate::snapshot::Snapshot;
 use crate::token::{BearerToken, TokenError};
 
+use super::registering;
 use super::status;
 use super::tasks::Tasks;
 
@@ -125,7 +126,9 @@ impl House {
         let generation = next.generation;
         let revocation = &next.config.revocation;
         // Before the swap: tokens of the new generation are named by the new claims.
-        self.gateway.revocations().reconfigure(&revocation.claims, revocation.max_staleness);
+        let revocations = self.gateway.revocations();
+        revocations.reconfigure(&revocation.claims, revocation.max_staleness);
+        revocations.configure_register(revocation.mode, revocation.register.as_ref());
         let next = Arc::new(next);
         self.gateway.swap(Arc::clone(&next));
         if let Some((background, _)) = self.drains.get() {
@@ -198,6 +201,20 @@ impl Gatehouse for House {
         })
     }
 
+    fn register(&self, ask: RegisterAsk, actor: &Arc<str>) -> Result<Revocation, AskError> {
+        let (actor, now) = (Some(Arc::clone(actor)), self.clock().now());
+        match ask {
+            RegisterAsk::Token(token) => registering::of_token(&self.gateway, &token, actor, now),
+            RegisterAsk::Named(draft) => {
+                registering::of_draft(draft, &self.enforceable(), actor, now)
+            }
+        }
+    }
+
+    fn revocations(&self) -> &Revocations {
+        self.gateway.revocations()
+    }
+
     async fn append(&self, records: Vec<Revocation>) -> Result<Cursor, FeedError> {
         let names = revoked_names(&records);
         let cursor = self.log.append(records).await?;
@@ -246,10 +263,10 @@ impl Gatehouse for House {
     }
 }
 
-/// What the records revoke in the end, and until when.
+/// What the records revoke or register in the end, and until when.
 fn revoked_names(records: &[Revocation]) -> Vec<(Name, UnixTime)> {
     let last: HashMap<&Name, &Revocation> = records.iter().map(|it| (&it.name, it)).collect();
-    let revoked = last.into_values().filter(|record| record.op == Op::Revoke);
+    let revoked = last.into_values().filter(|record| record.op != Op::Reinstate);
     revoked.map(|record| (record.name.clone(), record.expires_at)).collect()
 }
 

@@ -10,6 +10,10 @@ use crate::clock::{Clock, SystemClock, UnixTime};
 use crate::control::parse_duration;
 use crate::demo::BrokerKind;
 
+mod tokens;
+
+pub(super) use tokens::{ChangeArgs, ListTokensArgs, RegisterArgs, TokensArgs, TokensCommand};
+
 /// The gate in front of your APIs that can take a token back.
 #[derive(Debug, Parser)]
 #[command(name = "portcullis", version, arg_required_else_help = true, max_term_width = 100)]
@@ -42,6 +46,8 @@ pub(super) enum Command {
     Reinstate(ReinstateArgs),
     /// List entries
     List(ListArgs),
+    /// List the tokens that were given to a subject; register, revoke or reinstate one
+    Tokens(TokensArgs),
     /// Revoke everything in a file of JSON lines
     Import(ImportArgs),
     /// Print every entry as JSON lines

@@ -70,8 +70,18 @@ impl Client {
 
     /// A call with a small JSON body.
     pub(super) async fn post(&mut self, target: &str, body: &Value) -> Result<Value, Failure> {
+        self.send_json(Method::POST, target, body).await
+    }
+
+    /// The same with any method.
+    pub(super) async fn send_json(
+        &mut self,
+        method: Method,
+        target: &str,
+        body: &Value,
+    ) -> Result<Value, Failure> {
         let body = Full::from(body.to_string()).map_err(never).boxed_unsync();
-        let answer = self.send(Method::POST, target, Some("application/json"), body).await?;
+        let answer = self.send(method, target, Some("application/json"), body).await?;
         json(answer).await
     }
 
@@ -130,6 +140,19 @@ pub(super) fn no_body() -> Outgoing {
     Empty::new().map_err(never).boxed_unsync()
 }
 
+/// Everything but unreserved characters in percent-encoding (RFC 3986 §2.1).
+pub(super) fn escaped(value: &str) -> String {
+    let mut text = String::with_capacity(value.len());
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            text.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    text
+}
+
 /// A query string of those parameters that are there.
 pub(super) fn query(path: &str, parameters: &[(&str, Option<&str>)]) -> String {
     let mut target = path.to_owned();
@@ -138,13 +161,7 @@ pub(super) fn query(path: &str, parameters: &[(&str, Option<&str>)]) -> String {
         target.push(mark);
         target.push_str(name);
         target.push('=');
-        for byte in value.bytes() {
-            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-                target.push(char::from(byte));
-            } else {
-                target.push_str(&format!("%{byte:02X}"));
-            }
-        }
+        target.push_str(&escaped(value));
         mark = '&';
     }
     target

@@ -1,6 +1,7 @@
 //! The commands that are one call of the control port.
 
 use std::io::{Read, Write};
+use std::path::Path;
 
 use anyhow::Context;
 use http::Method;
@@ -23,7 +24,8 @@ pub(super) async fn revoke(args: RevokeArgs) -> Result<(), Failure> {
             body.insert(name.to_owned(), value);
         }
     };
-    put("token", token(&args)?.map(Value::from));
+    let shown = token(args.token.is_some(), args.token_file.as_deref())?;
+    put("token", shown.map(Value::from));
     put("claim", args.claim.map(Value::from));
     put("value", args.value.map(Value::from));
     put("issuer", args.issuer.map(Value::from));
@@ -117,13 +119,13 @@ fn entries(page: &Value) -> String {
 }
 
 /// The token of `--token -` or `--token-file`.
-fn token(args: &RevokeArgs) -> Result<Option<String>, Failure> {
+pub(super) fn token(piped: bool, file: Option<&Path>) -> Result<Option<String>, Failure> {
     let mut text = String::new();
-    if let Some(path) = &args.token_file {
+    if let Some(path) = file {
         let named = || path.display().to_string();
         let file = std::fs::File::open(path).with_context(named)?;
         file.take(MAX_TOKEN).read_to_string(&mut text).with_context(named)?;
-    } else if args.token.is_some() {
+    } else if piped {
         std::io::stdin()
             .lock()
             .take(MAX_TOKEN)

@@ -11,6 +11,7 @@ mod output;
 mod place;
 mod serve;
 mod token;
+mod tokens;
 mod transfer;
 
 use std::future::Future;
@@ -53,6 +54,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Revoke(args) => wait(control::revoke(args)),
         Command::Reinstate(args) => wait(control::reinstate(args)),
         Command::List(args) => wait(control::list(args)),
+        Command::Tokens(args) => wait(tokens::tokens(args)),
         Command::Import(args) => wait(transfer::import(args)),
         Command::Export(args) => wait(transfer::export(args)),
         Command::Status(reach) => wait(control::status(reach)),

@@ -12,7 +12,7 @@ use super::{
     UpstreamConfig,
 };
 use crate::access::{Access, AccessRule, ClaimRule, Fresh};
-use crate::revocation::{RevocationConfig, WhenStale};
+use crate::revocation::{RegisterConfig, RevocationConfig, RevocationMode, WhenStale};
 use crate::token::{
     Audiences, IssuerConfig, KeysConfig, TokenSource, TokenType, TokenTypeFrom, TokenTypeRule,
     TokenTypes, TypeHeaders,
@@ -152,11 +152,24 @@ fn revocation(config: &RevocationConfig) -> Value {
         "feed": feed,
         feed: store(&config.feed),
         "check": kinds(config.check),
-        "mode": "deny-list",
+        "mode": match config.mode {
+            RevocationMode::DenyList => "deny-list",
+            RevocationMode::AllowList => "allow-list",
+        },
+        "register": register(config.register.as_ref()),
         "claims": claims,
         "max_staleness": format_duration(config.max_staleness),
         "when_stale": when_stale(config.when_stale),
         "local_copy": config.local_copy.as_deref().map(shown),
+    })
+}
+
+fn register(config: Option<&RegisterConfig>) -> Value {
+    let Some(config) = config else { return json!({ "enabled": false }) };
+    json!({
+        "enabled": true,
+        "max_tokens": config.max_tokens,
+        "seen_every": format_duration(config.seen_every),
     })
 }
 

@@ -14,7 +14,7 @@ mod upstream;
 
 use std::collections::HashSet;
 
-use super::raw::{NOT_YET, Node, Table, nearest, quoted};
+use super::raw::{Node, Table, nearest, quoted};
 use super::{AccessLog, Config, ControlAddress, ControlConfig, ListenerConfig, LogConfig};
 
 /// The whole file; `None` only after a problem was said.
@@ -101,15 +101,4 @@ fn shortened(names: &[&str]) -> String {
     let shown: Vec<_> = names.iter().take(10).map(|name| quoted(name)).collect();
     let more = if names.len() > 10 { ", …" } else { "" };
     format!("{}{more}", shown.join(", "))
-}
-
-/// A word of which this version knows one; the others are names of later ones.
-fn only_word(node: &Node<'_>, now: &'static str, later: &[&'static str]) -> Option<()> {
-    let words: Vec<_> = [now].iter().chain(later).map(|word| (*word, *word)).collect();
-    let word = node.word(&words)?;
-    if word == now {
-        Some(())
-    } else {
-        node.wrong_but(NOT_YET, format!("this version has {now:?}"))
-    }
 }

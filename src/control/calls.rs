@@ -12,7 +12,7 @@ pub struct Call {
     pub name: CallName,
     /// Its method. `GET` calls answer `HEAD` too.
     pub method: Method,
-    /// Its exact path.
+    /// Its exact path; a last part in braces is any one part.
     pub path: &'static str,
     /// Who may.
     pub needs: Needs,
@@ -33,6 +33,12 @@ pub enum CallName {
     Import,
     /// Every entry out.
     Export,
+    /// Say that a token was issued.
+    Register,
+    /// A page of registered tokens.
+    Tokens,
+    /// Take a registered token back, or give it back.
+    Change,
     /// How it runs.
     Status,
     /// What it runs with.
@@ -83,6 +89,9 @@ pub static CALLS: &[Call] = &[
         LINES,
     ),
     call(CallName::Export, Method::GET, "/v1/revocations/export", Needs::Role(Role::Read), &[]),
+    call(CallName::Register, Method::POST, "/v1/tokens", Needs::Role(Role::Revoke), JSON),
+    call(CallName::Tokens, Method::GET, "/v1/tokens", Needs::Role(Role::Read), &[]),
+    call(CallName::Change, Method::PUT, "/v1/tokens/{jti}", Needs::Role(Role::Revoke), JSON),
     call(CallName::Status, Method::GET, "/v1/status", Needs::Role(Role::Read), &[]),
     call(CallName::Config, Method::GET, "/v1/config", Needs::Role(Role::Read), &[]),
     call(CallName::Reload, Method::POST, "/v1/reload", Needs::Role(Role::Admin), &[]),
@@ -90,6 +99,15 @@ pub static CALLS: &[Call] = &[
     call(CallName::Readyz, Method::GET, "/readyz", Needs::Nothing, &[]),
     call(CallName::Metrics, Method::GET, "/metrics", Needs::Nothing, &[]),
 ];
+
+// === impl Call ===
+
+impl Call {
+    fn is_at(&self, path: &str) -> bool {
+        let Some((front, _)) = self.path.split_once('{') else { return self.path == path };
+        path.strip_prefix(front).is_some_and(|last| !last.is_empty() && !last.contains('/'))
+    }
+}
 
 // === impl CallName ===
 
@@ -102,6 +120,9 @@ impl CallName {
             Self::List => "list",
             Self::Import => "import",
             Self::Export => "export",
+            Self::Register => "register",
+            Self::Tokens => "tokens",
+            Self::Change => "change",
             Self::Status => "status",
             Self::Config => "config",
             Self::Reload => "reload",
@@ -134,7 +155,7 @@ pub(super) const fn role_name(role: Role) -> &'static str {
 /// The call that a request means. The path is compared as it was sent: an escaped spelling is no path.
 pub(super) fn find(method: &Method, path: &str) -> Found {
     let method = if *method == Method::HEAD { &Method::GET } else { method };
-    let at_path = || CALLS.iter().filter(|call| call.path == path);
+    let at_path = || CALLS.iter().filter(|call| call.is_at(path));
     if let Some(call) = at_path().find(|call| call.method == *method) {
         return Found::Call(call);
     }

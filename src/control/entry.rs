@@ -90,6 +90,9 @@ impl Entry {
             return Err(ControlError::field("v", "is a version this gateway does not know"));
         }
         let op = self.op.unwrap_or(Op::Revoke);
+        if op == Op::Register {
+            return Err(ControlError::field("op", "must be `revoke` or `reinstate`"));
+        }
         let origin = self.take_origin();
         let mut record = house.complete(self.ask(origin.is_some())?, &caller.name)?;
         record.op = op;
@@ -178,14 +181,14 @@ fn check_length(record: &Revocation) -> Result<(), ControlError> {
     Ok(())
 }
 
-fn refuse(given: &[(&str, bool)], problem: &str) -> Result<(), ControlError> {
+pub(super) fn refuse(given: &[(&str, bool)], problem: &str) -> Result<(), ControlError> {
     match given.iter().find(|(_, given)| *given) {
         Some((field, _)) => Err(ControlError::field(field, problem)),
         None => Ok(()),
     }
 }
 
-fn filled(field: &str, text: Option<String>) -> Result<String, ControlError> {
+pub(super) fn filled(field: &str, text: Option<String>) -> Result<String, ControlError> {
     match text {
         None => Err(ControlError::field(field, "is missing")),
         Some(text) if text.is_empty() => Err(ControlError::field(field, "is empty")),
@@ -194,7 +197,7 @@ fn filled(field: &str, text: Option<String>) -> Result<String, ControlError> {
 }
 
 /// Says what is wrong without repeating what was sent: it may be a token.
-fn explain(error: &serde_path_to_error::Error<serde_json::Error>) -> ControlError {
+pub(super) fn explain(error: &serde_path_to_error::Error<serde_json::Error>) -> ControlError {
     let inner = error.inner();
     if !inner.is_data() {
         return not_json(inner);
@@ -210,9 +213,12 @@ fn explain(error: &serde_path_to_error::Error<serde_json::Error>) -> ControlErro
         return ControlError::field(quoted, "is given twice");
     }
     let problem = match path.as_str() {
-        "issued_before" | "expires_at" | "at" => "must be a whole number: UNIX seconds",
+        "issued_before" | "issued_at" | "expires_at" | "at" => {
+            "must be a whole number: UNIX seconds"
+        }
         "id" => "must be a UUID",
         "v" => "must be a version number",
+        "revoke" => "must be `true` or `false`",
         "op" => "must be `revoke` or `reinstate`",
         "." => return not_json(inner),
         _ => "must be text",
@@ -220,6 +226,6 @@ fn explain(error: &serde_path_to_error::Error<serde_json::Error>) -> ControlErro
     ControlError::field(&path, problem)
 }
 
-fn not_json(error: &serde_json::Error) -> ControlError {
+pub(super) fn not_json(error: &serde_json::Error) -> ControlError {
     ControlError::NotJson { line: error.line(), column: error.column() }
 }

@@ -82,6 +82,12 @@ pub enum ControlError {
     /// Nothing to reinstate.
     #[error("there is no such entry")]
     NoSuchEntry,
+    /// No registered token of that `jti`.
+    #[error("there is no such registered token")]
+    NoSuchToken,
+    /// No register.
+    #[error("the register is off: see revocation.register in the configuration")]
+    RegisterOff,
     /// The store said no; nothing was recorded.
     #[error("not recorded: {0}")]
     Store(#[from] FeedError),
@@ -131,6 +137,8 @@ pub(super) fn every_kind() -> Vec<ControlError> {
         E::NotJson { line: 1, column: 1 },
         E::Field { field: "claim".into(), problem: "is missing".into() },
         E::NoSuchEntry,
+        E::NoSuchToken,
+        E::RegisterOff,
         E::Store(FeedError::Refused("full".into())),
         E::NotConfirmed,
         E::ImportStopped {
@@ -173,6 +181,8 @@ impl ControlError {
             Self::NotJson { .. } => (StatusCode::BAD_REQUEST, "not_json"),
             Self::Field { .. } => (StatusCode::BAD_REQUEST, "invalid_field"),
             Self::NoSuchEntry => (StatusCode::NOT_FOUND, "no_such_entry"),
+            Self::NoSuchToken => (StatusCode::NOT_FOUND, "no_such_token"),
+            Self::RegisterOff => (StatusCode::CONFLICT, "register_off"),
             Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable"),
             Self::NotConfirmed => (StatusCode::SERVICE_UNAVAILABLE, "not_confirmed"),
             Self::ImportStopped { .. } => (StatusCode::SERVICE_UNAVAILABLE, "import_stopped"),

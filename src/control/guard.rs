@@ -18,7 +18,9 @@ use super::attempts::{Attempts, PENALTY};
 use super::calls::{self, CALLS, Call, CallName, Found, Needs};
 use super::host::{self, Arrival};
 use super::revocations::MAX_BODY;
-use super::{Caller, ControlError, Credentials, Gatehouse, export, import, operate, revocations};
+use super::{
+    Caller, ControlError, Credentials, Gatehouse, export, import, operate, revocations, tokens,
+};
 
 /// What the handlers share.
 #[derive(Debug)]
@@ -53,6 +55,7 @@ fn handler<G: Gatehouse>(call: &Call) -> MethodRouter<Arc<Shared<G>>> {
     let method = match call.method {
         Method::POST => MethodFilter::POST,
         Method::DELETE => MethodFilter::DELETE,
+        Method::PUT => MethodFilter::PUT,
         _ => MethodFilter::GET,
     };
     match call.name {
@@ -61,6 +64,9 @@ fn handler<G: Gatehouse>(call: &Call) -> MethodRouter<Arc<Shared<G>>> {
         CallName::List => on(method, revocations::list::<G>),
         CallName::Import => on(method, import::import::<G>),
         CallName::Export => on(method, export::export::<G>),
+        CallName::Register => on(method, tokens::register::<G>),
+        CallName::Tokens => on(method, tokens::list::<G>),
+        CallName::Change => on(method, tokens::change::<G>),
         CallName::Status => on(method, operate::status::<G>),
         CallName::Config => on(method, operate::config::<G>),
         CallName::Reload => on(method, operate::reload::<G>),

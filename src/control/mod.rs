@@ -1,4 +1,4 @@
-//! The control port: revoke, reinstate, list, look, reload. Never on the data listener.
+//! The control port: revoke, reinstate, register, list, look, reload. Never on the data listener.
 //!
 //! A call passes `guard` (where it was sent to, who sent it, what he may do), then its handler.
 //! What the running gateway does for it is behind [`Gatehouse`]; [`calls::CALLS`] names every call.
@@ -20,6 +20,7 @@ mod revocations;
 mod server;
 mod socket;
 mod stall;
+mod tokens;
 
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,6 @@ pub(crate) use credentials::read_credential;
 pub use credentials::{Caller, CredentialError, Credentials};
 pub use entry::MAX_REASON;
 pub use error::ControlError;
-pub use ports::{Ask, AskError, Draft, Gatehouse, ReloadReport};
+pub use ports::{Ask, AskError, Draft, Gatehouse, RegisterAsk, ReloadReport};
 pub use query::parse_duration;
 pub use server::{BindError, BoundAddress, BoundControl, Control};

@@ -9,7 +9,9 @@ use thiserror::Error;
 
 use crate::clock::UnixTime;
 use crate::observe::Metrics;
-use crate::revocation::{Cursor, FeedError, Filter, Name, Page, Revocation};
+use crate::revocation::{
+    Cursor, FeedError, Filter, Name, Page, RegisterDraft, Revocation, Revocations,
+};
 use crate::secret::Secret;
 
 /// The running gateway, as its control port sees it.
@@ -17,6 +19,12 @@ pub trait Gatehouse: Send + Sync + 'static {
     /// Makes a whole record of what was asked: issuer, cut-off and expiry filled in by the rules of
     /// the running configuration. A posted token must be signed by a known key; it may have expired.
     fn complete(&self, ask: Ask, actor: &Arc<str>) -> Result<Revocation, AskError>;
+
+    /// Makes the record that registers a token. A posted token must be good now, but for revocation.
+    fn register(&self, ask: RegisterAsk, actor: &Arc<str>) -> Result<Revocation, AskError>;
+
+    /// What has been taken back, and which tokens are registered.
+    fn revocations(&self) -> &Revocations;
 
     /// Makes the records durable, all or none, and returns once this node enforces them.
     fn append(
@@ -78,6 +86,15 @@ pub enum Ask {
         /// Why.
         reason: Option<String>,
     },
+}
+
+/// What token a caller wants to have registered.
+#[derive(Debug)]
+pub enum RegisterAsk {
+    /// The compact JWS, as it was posted.
+    Token(Secret),
+    /// What is said of one.
+    Named(RegisterDraft),
 }
 
 /// A claim's value, with what else the caller chose to say.

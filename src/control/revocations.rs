@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::clock::{Clock, SystemClock};
-use crate::revocation::{Cursor, Filter, Name, Op, Revocation};
+use crate::revocation::{Cursor, Filter, Name, Op, REGISTERED, Revocation};
 
 use super::entry::{Entry, check_reason};
 use super::guard::Shared;
@@ -55,7 +55,9 @@ pub(super) async fn reinstate<G: Gatehouse>(
 ) -> Result<Response, ControlError> {
     let params = Params::parse(&uri, &["claim", "value", "issuer", "reason", "wait", "timeout"])?;
     params.wait()?;
-    params.required("claim")?;
+    if params.required("claim")? == REGISTERED {
+        return Err(ControlError::field("claim", "can't be taken: a registration only expires"));
+    }
     params.required("value")?;
     let filter = params.filter();
     let reason = params.text("reason");
@@ -82,18 +84,18 @@ pub(super) async fn list<G: Gatehouse>(
 ) -> Result<Response, ControlError> {
     let params = Params::parse(&uri, &["claim", "value", "issuer", "limit", "after"])?;
     let filter = params.filter();
-    let limit = match params.text("limit") {
-        None => DEFAULT_LIMIT,
-        Some(text) => text
-            .parse()
-            .ok()
-            .filter(|limit| (1..=MAX_LIMIT).contains(limit))
-            .ok_or_else(|| ControlError::field("limit", "must be a number from 1 to 1000"))?,
-    };
+    let limit = limit(&params)?;
     let after = params.text("after").map(decode_after).transpose()?;
     let page = shared.house.list(filter, after, limit).await?;
     let next = page.next.as_ref().map(encode_after);
     Ok(Json(json!({ "items": page.items, "next": next })).into_response())
+}
+
+/// The most entries that a page is to have.
+pub(super) fn limit(params: &Params) -> Result<usize, ControlError> {
+    let Some(text) = params.text("limit") else { return Ok(DEFAULT_LIMIT) };
+    let number = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
+    number.ok_or_else(|| ControlError::field("limit", "must be a number from 1 to 1000"))
 }
 
 /// Appends in a task of its own: a caller that leaves, or our impatience, does not tear it.
@@ -111,7 +113,7 @@ pub(super) async fn append<G: Gatehouse>(
 }
 
 /// A small body, whole.
-async fn whole(body: Body) -> Result<bytes::Bytes, ControlError> {
+pub(super) async fn whole(body: Body) -> Result<bytes::Bytes, ControlError> {
     let read = Limited::new(body, MAX_BODY).collect();
     match tokio::time::timeout(BODY_TIME, read).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),

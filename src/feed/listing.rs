@@ -34,8 +34,11 @@ pub(super) fn is_beyond(filter: &Filter, name: &Name) -> bool {
     filter.value.as_ref().is_some_and(|value| name.value > *value)
 }
 
-/// Whether the listing wants it.
+/// Whether the listing wants it. Registered tokens are no revocations: they are listed when asked for.
 pub(super) fn matches(filter: &Filter, name: &Name) -> bool {
+    if name.is_registered() && filter.claim.is_none() {
+        return false;
+    }
     let is = |wanted: &Option<Arc<str>>, has: &Arc<str>| wanted.as_ref().is_none_or(|it| it == has);
     is(&filter.issuer, &name.issuer)
         && is(&filter.claim, &name.claim)

@@ -10,6 +10,7 @@ pub mod nats;
 pub mod postgres;
 #[cfg(feature = "redis")]
 pub mod redis;
+pub mod seen;
 mod store;
 
 pub use store::{Feed, Log, Store};

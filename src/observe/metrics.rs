@@ -60,6 +60,12 @@ pub struct Metrics {
     pub revocation_undecodable: Counter,
     /// Expired entries swept.
     pub revocation_swept: Counter,
+    /// Registered tokens that can be listed.
+    pub register_tokens: Gauge,
+    /// Times a token could not be listed because the register was full.
+    pub register_unlisted: Counter,
+    /// Times a token that was seen was told later because too many were.
+    pub register_seen_late: Counter,
     /// Seconds since everything was last known to be applied.
     pub revocation_staleness: FloatGauge,
     /// 1 while the feed answers.
@@ -109,6 +115,9 @@ impl Metrics {
             revocation_records: Family::default(),
             revocation_undecodable: Counter::default(),
             revocation_swept: Counter::default(),
+            register_tokens: Gauge::default(),
+            register_unlisted: Counter::default(),
+            register_seen_late: Counter::default(),
             revocation_staleness: FloatGauge::default(),
             feed_connected: Gauge::default(),
             epoch_changes: Counter::default(),
@@ -124,6 +133,7 @@ impl Metrics {
         it.register_data_plane();
         it.register_keys_and_revocations();
         it.register_local_copy();
+        it.register_tokens();
         it.register_control();
         it
     }
@@ -185,6 +195,25 @@ impl Metrics {
             self.token_cache_misses.clone(),
         );
         registry.register("log_dropped", "Access-log lines dropped", self.log_dropped.clone());
+    }
+
+    fn register_tokens(&mut self) {
+        let registry = self.registry.sub_registry_with_prefix("portcullis");
+        registry.register(
+            "register_tokens",
+            "Registered tokens that can be listed",
+            self.register_tokens.clone(),
+        );
+        registry.register(
+            "register_unlisted",
+            "Times a token could not be listed because the register was full",
+            self.register_unlisted.clone(),
+        );
+        registry.register(
+            "register_seen_late",
+            "Times a token that was seen was told later because too many were",
+            self.register_seen_late.clone(),
+        );
     }
 
     fn register_keys_and_revocations(&mut self) {

@@ -263,7 +263,9 @@ const fn token_reason(error: TokenError) -> &'static str {
 
 const fn revocation_code(error: RevocationError) -> Code {
     match error {
-        RevocationError::RevokedClaim
+        RevocationError::NoTokenId
+        | RevocationError::NotRegistered
+        | RevocationError::RevokedClaim
         | RevocationError::RevokedClient
         | RevocationError::RevokedIssuer
         | RevocationError::RevokedKey
@@ -276,7 +278,9 @@ const fn revocation_code(error: RevocationError) -> Code {
 
 const fn revocation_reason(error: RevocationError) -> &'static str {
     match error {
+        RevocationError::NoTokenId => "no_token_id",
         RevocationError::NotLoaded => "revocations_not_loaded",
+        RevocationError::NotRegistered => "not_registered",
         RevocationError::RevokedClaim => "revoked_claim",
         RevocationError::RevokedClient => "revoked_client",
         RevocationError::RevokedIssuer => "revoked_issuer",
@@ -331,7 +335,7 @@ const fn forward_reason(error: ForwardError) -> &'static str {
 }
 
 /// Every reason there is, in the order of the alphabet; the vocabulary of log and metric.
-pub const REASONS: [&str; 55] = [
+pub const REASONS: [&str; 57] = [
     "algorithm",
     "audience",
     "authority",
@@ -363,7 +367,9 @@ pub const REASONS: [&str; 55] = [
     "no_keys",
     "no_path",
     "no_route",
+    "no_token_id",
     "not_fresh",
+    "not_registered",
     "not_yet_valid",
     "path_ambiguous",
     "path_malformed",

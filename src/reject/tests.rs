@@ -43,7 +43,9 @@ const TOKEN: [TokenError; 15] = [
     TokenError::UnknownType,
     TokenError::KeysUnavailable,
 ];
-const REVOCATION: [RevocationError; 9] = [
+const REVOCATION: [RevocationError; 11] = [
+    RevocationError::NotRegistered,
+    RevocationError::NoTokenId,
     RevocationError::RevokedToken,
     RevocationError::RevokedSubject,
     RevocationError::RevokedSession,

@@ -18,6 +18,10 @@ pub struct RevocationConfig {
     pub feed: FeedConfig,
     /// This node's own copy of what such a store holds; none of the embedded one.
     pub local_copy: Option<PathBuf>,
+    /// Whether unknown tokens pass.
+    pub mode: RevocationMode,
+    /// The register of issued tokens; `None`: no listings, and seen-times are not kept.
+    pub register: Option<RegisterConfig>,
     /// Token types that are checked unless a route says otherwise.
     pub check: TokenTypes,
     /// Claims that can be revoked by, beside `jti`, `iss`, `kid` and `token`, which always can.
@@ -26,6 +30,25 @@ pub struct RevocationConfig {
     pub max_staleness: Duration,
     /// The default for routes.
     pub when_stale: WhenStale,
+}
+
+/// What becomes of a token that nothing is known of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RevocationMode {
+    /// It passes.
+    #[default]
+    DenyList,
+    /// It is refused as revoked.
+    AllowList,
+}
+
+/// `revocation.register`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegisterConfig {
+    /// The most tokens that can be listed.
+    pub max_tokens: usize,
+    /// How often the times at which tokens were seen are recorded.
+    pub seen_every: Duration,
 }
 
 /// Which store.

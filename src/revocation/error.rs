@@ -26,6 +26,12 @@ pub enum RevocationError {
     /// An entry names another claim of the token.
     #[error("a claim of the token was revoked")]
     RevokedClaim,
+    /// Only registered tokens pass, and this one is not.
+    #[error("the token was not registered")]
+    NotRegistered,
+    /// Only registered tokens pass, and one without `jti` can't be registered.
+    #[error("the token has no `jti` to be registered by")]
+    NoTokenId,
     /// The first checkpoint has not been applied yet.
     #[error("the revocation state is not loaded yet")]
     NotLoaded,

@@ -16,6 +16,7 @@ pub(crate) fn revoke(claim: &str, value: &str, cutoff: Option<u64>, expires: u64
         at: UnixTime::EPOCH,
         actor: Some("ops".into()),
         reason: None,
+        token: None,
     }
 }
 

@@ -299,13 +299,14 @@ impl Applier {
     fn record(&self, record: &Revocation, at: Cursor, memory: &mut Memory) -> bool {
         let believed = memory.believes(record);
         if believed {
-            self.revocations.set().apply(record);
+            self.revocations.apply(record);
         } else {
             tracing::warn!(id = %record.id, cursor = %at, "not believed: a reinstatement older than what the store has lost");
         }
         let op = match record.op {
             Op::Revoke => "revoke",
             Op::Reinstate => "reinstate",
+            Op::Register => "register",
         };
         self.metrics.revocation_records.get_or_create(&vec![("op", op.to_owned())]).inc();
         self.metrics.propagation_seconds.observe(upkeep::age(record));

@@ -3,6 +3,7 @@
 //! Pure but for `follower`. Stores are in `feed`; deciding uses nothing but memory.
 
 mod config;
+mod details;
 mod error;
 mod feed;
 mod fingerprint;
@@ -12,15 +13,18 @@ mod freshness;
 mod names;
 mod principal;
 mod record;
+mod register;
 mod request;
+mod seen;
 mod set;
 mod standing;
 pub mod wire;
 
 pub use config::{
-    FeedConfig, NatsConfig, PostgresConfig, RedisConfig, RevocationConfig, StoreTls, StoreUrl,
-    WhenStale,
+    FeedConfig, NatsConfig, PostgresConfig, RedisConfig, RegisterConfig, RevocationConfig,
+    RevocationMode, StoreTls, StoreUrl, WhenStale,
 };
+pub use details::TokenDetails;
 pub use error::RevocationError;
 pub use feed::{
     Checkpoint, Cursor, Epoch, FeedError, FeedEvent, Filter, Live, LiveSender, Page,
@@ -28,8 +32,10 @@ pub use feed::{
 };
 pub use forgetting::Forgetting;
 pub use freshness::Freshness;
-pub use principal::{Named, Principal, Revocations};
+pub use names::REGISTERED;
+pub use principal::{Named, Principal, RegisterDraft, Revocations};
 pub use record::{Name, Op, Revocation};
+pub use register::{Registered, TokenFilter, TokenKey, TokenPage};
 pub use request::{Draft, DraftError, Enforceable, IssuerScope};
 pub use set::{Applied, RevocationSet};
 

@@ -10,8 +10,13 @@ pub(super) const SLOTS: usize = BUILT_IN.len() + CUSTOM + 1;
 /// How many further claims get a counter of their own.
 pub(super) const CUSTOM: usize = 24;
 
-/// Claims that can always be revoked by.
-pub(super) const BUILT_IN: [&str; 7] = ["jti", "token", "sub", "sid", "client_id", "iss", "kid"];
+/// Claims that can always be revoked by, and the word for registered tokens.
+pub(super) const BUILT_IN: [&str; 8] =
+    ["jti", "token", "sub", "sid", "client_id", "iss", "kid", REGISTERED];
+
+/// Stands where a claim's name does in the names of registered tokens. Reserved: nothing can be
+/// revoked by it.
+pub const REGISTERED: &str = "registered";
 
 /// A claim's place in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,6 +37,7 @@ impl Slot {
     pub(super) const CLIENT: Self = Self(4);
     pub(super) const ISS: Self = Self(5);
     pub(super) const KID: Self = Self(6);
+    pub(super) const REGISTERED: Self = Self(7);
     /// Shared by the claims that came when the table was full.
     pub(super) const OTHER: Self = Self((SLOTS - 1) as u8);
 
@@ -134,6 +140,7 @@ mod tests {
             ("client_id", Slot::CLIENT),
             ("iss", Slot::ISS),
             ("kid", Slot::KID),
+            ("registered", Slot::REGISTERED),
         ];
         for (claim, slot) in want {
             assert_eq!(names.slot(claim), slot, "{claim}");

@@ -1,21 +1,28 @@
 //! A verified token together with the fingerprints by which it can be revoked, and the proof that it was not.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::Value;
 use smallvec::SmallVec;
 
 use crate::clock::UnixTime;
 use crate::token::{ClaimPath, Claims, TokenTypes, Verified};
 
 use super::fingerprint::Fingerprint;
-use super::names::{BUILT_IN, Slot, canonical};
+use super::names::{BUILT_IN, REGISTERED, Slot, canonical};
+use super::register::Register;
+use super::seen::{SeenTimes, SeenTokens};
 use super::{Freshness, RevocationError, RevocationSet, WhenStale};
+
+mod listing;
+mod naming;
+mod registering;
+
+pub use registering::RegisterDraft;
+
+use naming::Custom;
 
 /// What has been taken back, and whether we can know.
 #[derive(Debug)]
@@ -25,6 +32,10 @@ pub struct Revocations {
     max_staleness_millis: AtomicU64,
     /// Configured claims beyond the built-in ones.
     custom: ArcSwap<Vec<Custom>>,
+    /// Whether unknown tokens are refused.
+    allow_list: AtomicBool,
+    register: Register,
+    seen: SeenTokens,
 }
 
 /// A verified token and what an entry of the set would be called that revokes it.
@@ -33,25 +44,14 @@ pub struct Named {
     verified: Verified,
     /// Most specific first.
     fingerprints: SmallVec<[Fingerprint; 8]>,
+    /// What an entry would be called that says that it was registered; `None` without a `jti`.
+    registered: Option<Fingerprint>,
+    seen: SeenTimes,
 }
 
 /// Verified and not revoked. Only this room makes one.
 #[derive(Clone, Debug)]
 pub struct Principal(Arc<Named>);
-
-#[derive(Debug)]
-struct Custom {
-    name: Arc<str>,
-    path: ClaimPath,
-    slot: Slot,
-}
-
-/// Collects a token's fingerprints.
-struct Naming<'a> {
-    set: &'a RevocationSet,
-    issuer: &'a str,
-    fingerprints: SmallVec<[Fingerprint; 8]>,
-}
 
 // === impl Revocations ===
 
@@ -63,6 +63,9 @@ impl Revocations {
             freshness: Freshness::new(),
             max_staleness_millis: AtomicU64::new(0),
             custom: ArcSwap::default(),
+            allow_list: AtomicBool::new(false),
+            register: Register::default(),
+            seen: SeenTokens::new(),
         };
         it.reconfigure(claims, max_staleness);
         it
@@ -119,24 +122,15 @@ impl Revocations {
 
     /// Works out, once for a token, what entries that revoke it would be called.
     pub fn name(&self, verified: Verified) -> Named {
-        let issuer = Arc::clone(verified.scope());
-        let mut naming = Naming { set: &self.set, issuer: &issuer, fingerprints: SmallVec::new() };
-        let claims = verified.claims();
-        naming.claim(Slot::JTI, "jti", claims.member("jti"));
-        naming.value(Slot::TOKEN, "token", &URL_SAFE_NO_PAD.encode(verified.digest()));
-        naming.claim(Slot::SID, "sid", claims.member("sid"));
-        naming.claim(Slot::SUB, "sub", claims.member("sub"));
-        for custom in self.custom.load().iter() {
-            naming.claim(custom.slot, &custom.name, claims.at(&custom.path));
-        }
-        naming.claim(Slot::CLIENT, "client_id", claims.member("client_id"));
-        naming.claim(Slot::CLIENT, "client_id", claims.member("azp"));
-        if let Some(kid) = verified.key_id() {
-            naming.value(Slot::KID, "kid", kid);
-        }
-        naming.value(Slot::ISS, "iss", &issuer);
-        let fingerprints = naming.fingerprints;
-        Named { verified, fingerprints }
+        let issuer = &**verified.scope();
+        let mut fingerprints = SmallVec::new();
+        naming::visit(&verified, &self.custom.load(), &mut |slot, claim, value| {
+            fingerprints.push(self.set.fingerprint_of(slot, issuer, claim, value));
+        });
+        let id = verified.claims().token_id().filter(|id| !id.is_empty());
+        let registered =
+            id.map(|id| self.set.fingerprint_of(Slot::REGISTERED, issuer, REGISTERED, id));
+        Named { verified, fingerprints, registered, seen: SeenTimes::default() }
     }
 
     /// Lets the token through when its kind is not checked, or when it is and nothing revokes it.
@@ -162,31 +156,20 @@ impl Revocations {
         if let Some(slot) = self.set.revokes(&named.fingerprints, issued_at, now) {
             return Err(slot.refusal());
         }
+        if self.allow_list.load(Ordering::Acquire) {
+            self.is_registered(named)?;
+        }
         Ok(Principal(Arc::clone(named)))
     }
-}
 
-// === impl Naming ===
-
-impl Naming<'_> {
-    /// A list is named value by value; objects and null name nothing.
-    fn claim(&mut self, slot: Slot, claim: &str, value: Option<&Value>) {
-        match value {
-            Some(Value::Array(values)) => {
-                for value in values.iter().filter(|value| !value.is_array()) {
-                    self.claim(slot, claim, Some(value));
-                }
-            }
-            Some(Value::String(text)) => self.value(slot, claim, text),
-            Some(value @ (Value::Number(_) | Value::Bool(_))) => {
-                self.value(slot, claim, &value.to_string());
-            }
-            Some(Value::Null | Value::Object(_)) | None => {}
+    /// Whether the token was registered. It is asked for by presence alone: until when the token is
+    /// good says the token.
+    fn is_registered(&self, named: &Named) -> Result<(), RevocationError> {
+        match &named.registered {
+            None => Err(RevocationError::NoTokenId),
+            Some(name) if self.set.contains(name) => Ok(()),
+            Some(_) => Err(RevocationError::NotRegistered),
         }
-    }
-
-    fn value(&mut self, slot: Slot, claim: &str, value: &str) {
-        self.fingerprints.push(self.set.fingerprint_of(slot, self.issuer, claim, value));
     }
 }
 
@@ -213,5 +196,7 @@ impl Principal {
     }
 }
 
+#[cfg(test)]
+mod register_tests;
 #[cfg(test)]
 mod tests;

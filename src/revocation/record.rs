@@ -7,7 +7,8 @@ use uuid::Uuid;
 
 use crate::clock::UnixTime;
 
-use super::names::canonical;
+use super::TokenDetails;
+use super::names::{REGISTERED, canonical};
 
 /// What a record does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +18,8 @@ pub enum Op {
     Revoke,
     /// Removes the entry of exactly this (issuer, claim, value).
     Reinstate,
+    /// Says that a token was issued: the allow-list, and the list of a subject's tokens.
+    Register,
 }
 
 /// One claim value of one issuer.
@@ -53,6 +56,9 @@ pub struct Revocation {
     /// Why.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<Arc<str>>,
+    /// What is known of a registered token; `None` for every other record.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub token: Option<Arc<TokenDetails>>,
 }
 
 // === impl Name ===
@@ -67,11 +73,29 @@ impl Name {
     }
 }
 
+impl Name {
+    /// The name under which a registered token is kept, apart from a revocation of its `jti`.
+    pub fn registered(issuer: Arc<str>, token_id: Arc<str>) -> Self {
+        Self { issuer, claim: REGISTERED.into(), value: token_id }
+    }
+
+    /// Whether it is the name of a registered token.
+    pub fn is_registered(&self) -> bool {
+        *self.claim == *REGISTERED
+    }
+
+    /// What an entry of this name does: its name alone tells a registered token from a revocation.
+    pub fn op(&self) -> Op {
+        if self.is_registered() { Op::Register } else { Op::Revoke }
+    }
+}
+
 // === impl Revocation ===
 
 impl Revocation {
-    /// What one entry says after this one and then a later `revoke` of the same name: the later
+    /// What one entry says after this one and then a later record of the same name: the later
     /// expiry; no cut-off beats a cut-off, else the later one. What was dead by then does not count.
+    /// Of a registered token, what either of them knows.
     pub fn followed_by(&self, later: Self) -> Self {
         if self.expires_at < later.at {
             return later;
@@ -80,6 +104,10 @@ impl Revocation {
             (Some(one), Some(other)) => Some(one.max(other)),
             _ => None,
         };
-        Self { issued_before, expires_at: self.expires_at.max(later.expires_at), ..later }
+        let token = match (&self.token, &later.token) {
+            (Some(one), Some(other)) => Some(Arc::new(one.followed_by(other))),
+            (one, other) => other.as_ref().or(one.as_ref()).cloned(),
+        };
+        Self { issued_before, expires_at: self.expires_at.max(later.expires_at), token, ..later }
     }
 }

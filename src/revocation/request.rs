@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::clock::UnixTime;
 
-use super::names::{BUILT_IN, canonical};
+use super::names::{BUILT_IN, REGISTERED, canonical};
 use super::wire::{self, WireError};
 use super::{Name, Op, Revocation};
 
@@ -72,8 +72,10 @@ pub enum DraftError {
     Wire(#[from] WireError),
 }
 
+/// The longest leeway that an issuer can be configured with.
+pub(super) const MAX_LEEWAY: Duration = Duration::from_secs(300);
 /// Beyond leeway, for the difference between our clock and the issuer's (security.md C12).
-const CLOCK_MARGIN: Duration = Duration::from_secs(60);
+pub(super) const CLOCK_MARGIN: Duration = Duration::from_secs(60);
 
 // === impl Draft ===
 
@@ -103,6 +105,7 @@ impl Draft {
             at: now,
             actor,
             reason: self.reason,
+            token: None,
         };
         wire::check(&record)?;
         Ok(record)
@@ -123,7 +126,7 @@ impl Draft {
 // === impl Enforceable ===
 
 impl Enforceable {
-    fn issuer(&self, asked: Option<&Arc<str>>) -> Result<&IssuerScope, DraftError> {
+    pub(super) fn issuer(&self, asked: Option<&Arc<str>>) -> Result<&IssuerScope, DraftError> {
         match (asked, self.issuers.as_slice()) {
             (None, [only]) => Ok(only),
             (None, _) => Err(DraftError::IssuerMissing),
@@ -135,10 +138,10 @@ impl Enforceable {
 
     fn claim(&self, asked: &Arc<str>) -> Result<Arc<str>, DraftError> {
         let claim = canonical(asked);
-        if BUILT_IN.contains(&claim) {
+        if BUILT_IN.contains(&claim) && claim != REGISTERED {
             return Ok(claim.into());
         }
-        if self.claims.contains(asked) {
+        if self.claims.contains(asked) && claim != REGISTERED {
             Ok(Arc::clone(asked))
         } else {
             Err(DraftError::ClaimUnknown)
@@ -158,7 +161,8 @@ impl DraftError {
             Self::Wire(
                 WireError::MemberTooLong(member)
                 | WireError::Empty(member)
-                | WireError::Character(member),
+                | WireError::Character(member)
+                | WireError::Reserved(member),
             ) => Some(member),
             Self::Wire(WireError::Malformed(_) | WireError::Version(_) | WireError::TooLong) => {
                 None
@@ -172,7 +176,7 @@ fn default_cutoff(claim: &str, now: UnixTime) -> Option<UnixTime> {
 }
 
 /// When the entry may be forgotten: not before the last token that it can name has expired.
-fn end(
+pub(super) fn end(
     issuer: &IssuerScope,
     claim: &str,
     asked: Option<UnixTime>,
@@ -184,7 +188,7 @@ fn end(
     let longest = issuer.longest.saturating_add(issuer.leeway).saturating_add(margin);
     let asked = asked.map(|exp| exp.saturating_add(margin));
     // One token is named, and the draft says when it expires. In the past: the clocks may differ.
-    if matches!(claim, "jti" | "token")
+    if matches!(claim, "jti" | "token" | REGISTERED)
         && let Some(end) = asked
         && end > now.saturating_add(margin)
     {

@@ -82,7 +82,9 @@ impl RevocationSet {
     pub fn apply(&self, record: &Revocation) -> Applied {
         let fingerprint = self.fingerprint(&record.name);
         match record.op {
-            Op::Revoke => self.insert(fingerprint, |old| old.followed_by(record), record),
+            Op::Revoke | Op::Register => {
+                self.insert(fingerprint, |old| old.followed_by(record), record)
+            }
             Op::Reinstate => self.remove(&fingerprint),
         }
     }
@@ -119,6 +121,11 @@ impl RevocationSet {
     /// Whether a live entry of that name catches a token issued then.
     pub fn holds(&self, name: &Name, issued_at: Option<UnixTime>, now: UnixTime) -> bool {
         self.revokes(&[self.fingerprint(name)], issued_at, now).is_some()
+    }
+
+    /// Whether there is an entry, expired or not.
+    pub(super) fn contains(&self, fingerprint: &Fingerprint) -> bool {
+        self.part(fingerprint).contains_key(fingerprint)
     }
 
     /// Forgets what expired before `now`, a part at a time; how many entries went.

@@ -1,18 +1,21 @@
 //! The wire format of one record: versioned JSON, the same for every store and every publisher.
 //!
 //! `{"v":1,"id":…,"op":"revoke","issuer":…,"claim":…,"value":…,"issued_before":…,"expires_at":…,
-//! "at":…,"actor":…,"reason":…}`. Unknown members are ignored, so that an old node reads what a newer
+//! "at":…,"actor":…,"reason":…}`; a `register` record names a `jti` and has a member `token`
+//! (`TokenDetails`) besides. Unknown members are ignored, so that an old node reads what a newer
 //! one writes (security.md C36); another version is refused.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use thiserror::Error;
 use uuid::Uuid;
 
 use crate::clock::UnixTime;
 
-use super::{Name, Op, Revocation};
+use super::names::REGISTERED;
+use super::{Name, Op, Revocation, TokenDetails};
 
 /// The version that is written, and the only one that is read.
 pub const VERSION: u32 = 1;
@@ -28,6 +31,9 @@ pub const MAX_VALUE: usize = 4096;
 pub const MAX_REASON: usize = 1024;
 /// The longest `actor`, in bytes.
 pub const MAX_ACTOR: usize = 256;
+
+/// What a `register` record names its token by.
+const TOKEN_ID: &str = "jti";
 
 /// Why a record is not one.
 #[derive(Debug, Error)]
@@ -50,6 +56,9 @@ pub enum WireError {
     /// A NUL anywhere, or a control character in a claim's name.
     #[error("`{0}` holds a character that is not allowed")]
     Character(&'static str),
+    /// A `register` record of anything but a `jti`, or another record of the word for registered tokens.
+    #[error("`{0}` does not go with this `op`: only a `jti` is registered, and only by `register`")]
+    Reserved(&'static str),
 }
 
 #[derive(Deserialize)]
@@ -57,31 +66,63 @@ struct Version {
     v: u32,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Wire {
+#[derive(Serialize)]
+struct Written<'r> {
     v: u32,
+    id: Uuid,
+    op: Op,
+    issuer: &'r str,
+    claim: &'r str,
+    value: &'r str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issued_before: Option<UnixTime>,
+    expires_at: UnixTime,
+    at: UnixTime,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actor: Option<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<&'r TokenDetails>,
+}
+
+#[derive(Deserialize)]
+struct Read<'r> {
     id: Uuid,
     op: Op,
     issuer: Arc<str>,
     claim: Arc<str>,
     value: Arc<str>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     issued_before: Option<UnixTime>,
     expires_at: UnixTime,
     at: UnixTime,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     actor: Option<Arc<str>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     reason: Option<Arc<str>>,
+    /// Read only where it means something: elsewhere it is one of the members to be ignored.
+    #[serde(default, borrow)]
+    token: Option<&'r RawValue>,
 }
 
 /// The record's JSON, on one line.
 pub fn encode(record: &Revocation) -> Vec<u8> {
-    let Revocation { id, op, name, issued_before, expires_at, at, actor, reason } = record.clone();
-    let Name { issuer, claim, value } = name;
-    let v = VERSION;
-    let wire =
-        Wire { v, id, op, issuer, claim, value, issued_before, expires_at, at, actor, reason };
+    let Name { issuer, claim, value } = &record.name;
+    let wire = Written {
+        v: VERSION,
+        id: record.id,
+        op: record.op,
+        issuer,
+        claim: if record.op == Op::Register { TOKEN_ID } else { claim },
+        value,
+        issued_before: record.issued_before,
+        expires_at: record.expires_at,
+        at: record.at,
+        actor: record.actor.as_deref(),
+        reason: record.reason.as_deref(),
+        token: record.token.as_deref(),
+    };
     serde_json::to_vec(&wire).expect("a struct of texts and numbers always has a JSON form")
 }
 
@@ -95,13 +136,31 @@ pub fn decode(bytes: &[u8]) -> Result<Revocation, WireError> {
     if v != VERSION {
         return Err(WireError::Version(v));
     }
-    let wire: Wire = serde_json::from_slice(bytes)?;
-    let Wire { id, op, issuer, claim, value, issued_before, expires_at, at, actor, reason, .. } =
-        wire;
-    let name = Name { issuer, claim, value }.canonical();
-    let record = Revocation { id, op, name, issued_before, expires_at, at, actor, reason };
+    let Read { id, op, issuer, claim, value, issued_before, expires_at, at, actor, reason, token } =
+        serde_json::from_slice(bytes)?;
+    let name = Name { issuer, claim, value };
+    let record = match op {
+        Op::Register => {
+            let details = token.map(|token| serde_json::from_str(token.get())).transpose()?;
+            let token = Some(Arc::new(details.unwrap_or_default()));
+            let name = registered(name)?;
+            Revocation { id, op, name, issued_before: None, expires_at, at, actor, reason, token }
+        }
+        Op::Revoke | Op::Reinstate => {
+            let (name, token) = (name.canonical(), None);
+            Revocation { id, op, name, issued_before, expires_at, at, actor, reason, token }
+        }
+    };
     check_members(&record)?;
     Ok(record)
+}
+
+/// The name under which a `register` record is kept. It is about a `jti`, and nothing else.
+pub fn registered(name: Name) -> Result<Name, WireError> {
+    match &*name.claim {
+        TOKEN_ID | REGISTERED => Ok(Name::registered(name.issuer, name.value)),
+        _ => Err(WireError::Reserved("claim")),
+    }
 }
 
 /// Whether what [`encode`] makes of the record can be read again.
@@ -122,7 +181,9 @@ fn check_members(record: &Revocation) -> Result<(), WireError> {
         ("actor", record.actor.as_deref().unwrap_or_default(), MAX_ACTOR),
         ("reason", record.reason.as_deref().unwrap_or_default(), MAX_REASON),
     ];
-    for (member, text, max) in members {
+    let details = record.token.iter().flat_map(|token| token.texts());
+    let details = details.map(|text| ("token", &**text, MAX_VALUE));
+    for (member, text, max) in members.into_iter().chain(details) {
         if text.len() > max {
             return Err(WireError::MemberTooLong(member));
         }
@@ -131,9 +192,12 @@ fn check_members(record: &Revocation) -> Result<(), WireError> {
             return Err(WireError::Character(member));
         }
     }
+    let register = record.op == Op::Register;
     match (issuer.is_empty(), claim.is_empty()) {
         (true, _) => Err(WireError::Empty("issuer")),
         (_, true) => Err(WireError::Empty("claim")),
+        _ if register != record.name.is_registered() => Err(WireError::Reserved("claim")),
+        _ if register && value.is_empty() => Err(WireError::Empty("value")),
         _ => Ok(()),
     }
 }

@@ -6,21 +6,36 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use portcullis::clock::UnixTime;
+use portcullis::clock::{Clock, SystemClock, UnixTime};
 use portcullis::config::{ControlAddress, ControlConfig};
-use portcullis::control::{Ask, AskError, BoundAddress, Control, Draft, Gatehouse, ReloadReport};
+use portcullis::control::{
+    Ask, AskError, BoundAddress, Control, Draft, Gatehouse, RegisterAsk, ReloadReport,
+};
 use portcullis::observe::Metrics;
-use portcullis::revocation::{Cursor, FeedError, Filter, Name, Op, Page, Revocation};
+use portcullis::revocation::{
+    Cursor, Enforceable, FeedError, Filter, IssuerScope, Name, Op, Page, RegisterConfig,
+    Revocation, RevocationMode, Revocations,
+};
 use portcullis::shutdown::Shutdown;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-#[derive(Default)]
 struct House {
     live: Mutex<BTreeMap<Name, Revocation>>,
     metrics: Metrics,
+    revocations: Revocations,
+}
+
+impl House {
+    fn new() -> Self {
+        let revocations = Revocations::new(&[], Duration::from_secs(10));
+        let register = RegisterConfig { max_tokens: 100, seen_every: Duration::from_secs(30) };
+        revocations.configure_register(RevocationMode::DenyList, Some(&register));
+        Self { live: Mutex::default(), metrics: Metrics::default(), revocations }
+    }
 }
 
 impl Gatehouse for House {
@@ -45,14 +60,34 @@ impl Gatehouse for House {
             at: UnixTime::from_secs(1_767_139_200),
             actor: Some(Arc::clone(actor)),
             reason: draft.reason.map(Into::into),
+            token: None,
         })
+    }
+
+    fn register(&self, ask: RegisterAsk, actor: &Arc<str>) -> Result<Revocation, AskError> {
+        let RegisterAsk::Named(draft) = ask else {
+            return Err(AskError::Field { field: "token", problem: "is none of ours".into() });
+        };
+        let issuers = vec![IssuerScope {
+            scope: "https://i.test/".into(),
+            longest: Duration::from_secs(3600),
+            leeway: Duration::ZERO,
+        }];
+        let enforceable = Enforceable { issuers, claims: vec![] };
+        let record = draft.complete(&enforceable, Some(Arc::clone(actor)), SystemClock.now());
+        record.map_err(|error| AskError::Field { field: "jti", problem: error.to_string() })
+    }
+
+    fn revocations(&self) -> &Revocations {
+        &self.revocations
     }
 
     async fn append(&self, records: Vec<Revocation>) -> Result<Cursor, FeedError> {
         let mut live = self.live.lock().unwrap();
         for record in records {
+            self.revocations.apply(&record);
             match record.op {
-                Op::Revoke => drop(live.insert(record.name.clone(), record)),
+                Op::Revoke | Op::Register => drop(live.insert(record.name.clone(), record)),
                 Op::Reinstate => drop(live.remove(&record.name)),
             }
         }
@@ -123,7 +158,7 @@ impl Running {
             "[control]\naddress = \"{shown}\"\n[revocation]\nembedded = {{ path = \"state/r.redb\" }}\n"
         );
         std::fs::write(folder.path().join("gateway.toml"), text).unwrap();
-        let house = Arc::new(House::default());
+        let house = Arc::new(House::new());
         let (shutdown, drain) = Shutdown::new();
         let thread = Some(bound.spawn(Arc::clone(&house), drain).unwrap());
         Self { folder, house, shutdown, thread }
@@ -284,4 +319,28 @@ fn refusals_come_with_their_code_and_the_right_exit() {
     assert_eq!(wrong.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&wrong.stderr).contains("unauthenticated"));
     assert_eq!(running.ok(&["status"]), "feed\n  connected  true\n");
+}
+
+#[test]
+fn tokens_are_registered_listed_revoked_and_reinstated() {
+    let running = Running::start(false);
+    let id = "a b/ü";
+    let register = ["tokens", "register", "--jti", id, "--sub", "u", "--type", "refresh"];
+    let said = running.ok(&[&register[..], &["--expires-at", "+1h"]].concat());
+    assert!(said.starts_with("registered: a b/ü of https://i.test/, kept until "), "{said}");
+    let listed = running.ok(&["tokens", "--subject", "u"]);
+    assert!(listed.starts_with("JTI"), "{listed}");
+    assert!(listed.contains("refresh") && listed.trim_end().ends_with("no"), "{listed}");
+    assert_eq!(running.ok(&["tokens", "--subject", "v"]).lines().count(), 1, "its head");
+    let said = running.ok(&["tokens", "revoke", id, "--reason", "lost"]);
+    assert_eq!(said, "revoked: a b/ü of https://i.test/\n");
+    let page: Value = serde_json::from_str(&running.ok(&["tokens", "--json"])).unwrap();
+    assert_eq!(page["items"][0]["jti"], id);
+    let said = running.ok(&["tokens", "reinstate", id]);
+    assert_eq!(said, "reinstated: a b/ü of https://i.test/\n");
+    let gone = running.say(&["tokens", "revoke", "nobody's"], b"");
+    assert_eq!(gone.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&gone.stderr).contains("no_such_token"), "{gone:?}");
+    let piped = running.say(&["tokens", "register", "--token", "-"], b"x.y.z\n");
+    assert_eq!(piped.status.code(), Some(64), "{piped:?}");
 }

@@ -14,6 +14,7 @@ use crate::support::records::{
 
 mod backends;
 mod listing;
+mod register;
 
 use backends::Embedded;
 #[cfg(feature = "nats")]
@@ -23,6 +24,11 @@ use backends::Postgres;
 #[cfg(feature = "redis")]
 use backends::Redis;
 use listing::a_listing_comes_in_pages_and_by_filter;
+use register::{
+    a_registered_token_and_its_revocation_do_not_mix, a_registered_token_arrives_with_its_details,
+    a_registered_token_is_kept_with_its_details, an_expired_registration_is_forgotten,
+    registrations_of_one_token_merge,
+};
 
 /// A store that the suite can make, reach as several nodes, and stop and start.
 trait Backend: Sized {
@@ -73,6 +79,11 @@ macro_rules! every_case {
             two_nodes_see_one_order,
             concurrent_appends_are_all_there,
             reasons_and_actors_are_kept,
+            a_registered_token_is_kept_with_its_details,
+            a_registered_token_arrives_with_its_details,
+            registrations_of_one_token_merge,
+            a_registered_token_and_its_revocation_do_not_mix,
+            an_expired_registration_is_forgotten,
             $($more,)*
         );
     };

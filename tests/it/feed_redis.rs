@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use portcullis::clock::UnixTime;
 use portcullis::feed::redis::{RedisFeed, RedisStore};
 use portcullis::revocation::{
-    Cursor, Epoch, FeedError, FeedEvent, Filter, RedisConfig, RevocationFeed, RevocationLog,
+    Cursor, Epoch, FeedError, FeedEvent, Filter, Name, RedisConfig, RevocationFeed, RevocationLog,
     StoreTls, StoreUrl,
 };
 use portcullis::secret::Secret;
@@ -250,6 +250,23 @@ async fn an_application_publishes_with_its_own_client() {
     let listed: Vec<_> = page.items.iter().map(|item| &*item.name.value).collect();
     assert_eq!(listed, ["from Python"]);
     assert_eq!(load(&mut store.feed()).await.0.len(), 1);
+}
+
+#[tokio::test]
+async fn python_registers_a_token_with_the_documented_code() {
+    let (server, _store, mut feed, _) = scene(Keeps::All).await;
+    let python = std::env::var("PORTCULLIS_TEST_PYTHON").expect("a Python with redis-py");
+    let program = &code_blocks("docs/feeds/redis.md", "python")[1];
+    let url = format!("unix://{}", server.socket().display());
+    let mut command = Command::new(&python);
+    let output = command.args(["-c", program, &url, "i", "j1", "alice", "4000000000"]).output();
+    let output = output.expect("Python");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let (record, _) = next_record(&mut feed).await;
+    assert_eq!(record.name, Name::registered("i".into(), "j1".into()));
+    let token = record.token.expect("details");
+    assert_eq!(token.subject.as_deref(), Some("alice"));
+    assert_eq!(token.expires_at, Some(UnixTime::from_secs(4_000_000_000)));
 }
 
 #[tokio::test]

@@ -49,6 +49,7 @@ mod postgres_order; // PostgreSQL's transactions in another order than their ids
 #[cfg(feature = "postgres")]
 mod postgres_table; // PostgreSQL's table: rights, set-up, foreign rows
 mod refused_bodies; // bodies of refused requests
+mod register; // the allow-list, and who was given which tokens
 mod reload; // another configuration while requests run
 mod revocation_flow; // from the log through the follower into the set
 mod signals; // the program and what it is told by signals

@@ -64,6 +64,31 @@ impl Scene {
 }
 
 #[tokio::test]
+async fn what_the_document_shows_in_python_registers_and_is_folded() {
+    let scene = Scene::new().await;
+    let mut feed = scene.store.feed();
+    load(&mut feed).await;
+    let program = &code_blocks("docs/feeds/nats.md", "python")[2];
+    let python = std::env::var("PORTCULLIS_TEST_PYTHON").expect("a Python with nats-py");
+    let url = scene.server.url();
+    let arguments = ["-c", program, &url, "REVOCATIONS", "i", "j1", "alice", "4000000000"];
+    let output = Command::new(python).args(arguments).output().expect("python runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let (record, _) = next_record(&mut feed).await;
+    let name = Name::registered("i".into(), "j1".into());
+    assert_eq!((record.op, &record.name), (Op::Register, &name));
+    assert_eq!(record.token.as_deref().and_then(|it| it.subject.as_deref()), Some("alice"));
+    let list = async || {
+        let filter = Filter { claim: Some(name.claim.clone()), ..Filter::default() };
+        scene.store.log().list(filter, None, 10).await.expect("a page").items
+    };
+    assert_eq!(list().await, std::slice::from_ref(&record));
+    // Swept: what an application said becomes the nodes' word, with all it says.
+    scene.store.log().compact(UnixTime::from_secs(1)).await.expect("swept");
+    assert_eq!(list().await, [record]);
+}
+
+#[tokio::test]
 async fn what_the_document_shows_in_python_revokes_and_reinstates() {
     let scene = Scene::new().await;
     let mut feed = scene.store.feed();

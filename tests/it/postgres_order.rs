@@ -167,9 +167,9 @@ fn apply(entries: &mut BTreeMap<portcullis::revocation::Name, Revocation>, recor
     use portcullis::revocation::Op;
     let name = record.name.clone();
     match (record.op, entries.remove(&name)) {
-        (Op::Revoke, Some(known)) => drop(entries.insert(name, known.followed_by(record))),
-        (Op::Revoke, None) => drop(entries.insert(name, record)),
         (Op::Reinstate, _) => {}
+        (_, Some(known)) => drop(entries.insert(name, known.followed_by(record))),
+        (_, None) => drop(entries.insert(name, record)),
     }
 }
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use portcullis::clock::UnixTime;
 use portcullis::feed::postgres::{PostgresFeed, PostgresStore};
-use portcullis::revocation::{FeedError, FeedEvent, Filter, RevocationFeed, RevocationLog};
+use portcullis::revocation::{
+    FeedError, FeedEvent, Filter, Name, Op, RevocationFeed, RevocationLog,
+};
 use tokio::time::timeout;
 
 use crate::support::records::{append_each, load, next_record, revoke};
@@ -81,6 +83,56 @@ async fn python_revokes_with_the_documented_code() {
     assert!(record.issued_before.is_some(), "a new login works");
 }
 
+#[tokio::test]
+async fn python_registers_a_token_with_the_documented_code() {
+    let database = PostgresServer::database();
+    let store = database.store().await;
+    let mut feed = store.feed();
+    load(&mut feed).await;
+    let python = std::env::var("PORTCULLIS_TEST_PYTHON").expect("a Python with psycopg");
+    let code = documented("Registering a token", "python");
+    let mut command = Command::new(python);
+    let command = command.args(["-c", code]).env("DATABASE_URL", database.url("postgres"));
+    let output = command.output().expect("Python");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let (record, _) = next_record(&mut feed).await;
+    let name = Name::registered("https://issuer.example".into(), "4f1c".into());
+    assert_eq!((record.op, &record.name), (Op::Register, &name));
+    let token = record.token.as_deref().expect("details");
+    assert_eq!(token.subject.as_deref(), Some("alice"));
+    assert_eq!(token.claims, [("sid".into(), "s1".into())]);
+    let filter = Filter { claim: Some(name.claim), ..Filter::default() };
+    let page = store.log().list(filter, None, 10).await.expect("a page");
+    assert_eq!(page.items, [record]);
+    // What is no such object is skipped, and a revocation's own means nothing.
+    let insert = |op: &str, value: &str, token: &str| {
+        format!(
+            "INSERT INTO revocations (op, issuer, claim, value, expires_at, token) VALUES ('{op}', 'i', 'jti', '{value}', 100, '{token}');"
+        )
+    };
+    database.sql(&insert("register", "a", r#"{"subject": 7}"#));
+    undecodable(&mut feed).await;
+    database.sql(&insert("revoke", "b", "[7]"));
+    let (record, _) = next_record(&mut feed).await;
+    assert_eq!((record.op, record.token), (Op::Revoke, None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_of_an_earlier_version_get_their_new_column() {
+    let database = PostgresServer::database();
+    append_each(&database.store().await.log(), &[revoke("before", 100)]).await;
+    load(&mut database.store().await.feed()).await;
+    database.sql("ALTER TABLE revocations DROP COLUMN token");
+    database.sql("ALTER TABLE revocations_live DROP COLUMN token");
+    let store = database.store().await;
+    let (live, _) = load(&mut store.feed()).await;
+    assert_eq!(live.len(), 1, "what was there stays");
+    append_each(&store.log(), &[revoke("after", 100)]).await;
+    assert_eq!(load(&mut store.feed()).await.0.len(), 2);
+    let count = "SELECT count(*) FROM pg_attribute WHERE attname = 'token' AND attnum > 0";
+    assert_eq!(database.sql(count).trim(), "2");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_a_record_is_refused_at_the_door_or_skipped_with_its_cursor() {
     let database = PostgresServer::database();
@@ -104,7 +156,8 @@ async fn what_is_not_a_record_is_refused_at_the_door_or_skipped_with_its_cursor(
     // Old and new versions, and tables that were made by hand.
     database.sql("ALTER TABLE revocations ALTER claim DROP NOT NULL, ALTER expires_at DROP NOT NULL, ALTER record_id DROP NOT NULL, DROP CONSTRAINT revocations_value_check, DROP CONSTRAINT revocations_expires_at_check, DROP CONSTRAINT revocations_issuer_check");
     let mut skipped = at_the_door.to_vec();
-    skipped.push(insert("'register'", "'i'", "'jti'", "'v'", "100"));
+    skipped.push(insert("'enlist'", "'i'", "'jti'", "'v'", "100"));
+    skipped.push(insert("'register'", "'i'", "'sub'", "'v'", "100"));
     skipped.push(insert("'revoke'", "'i'", "E'j\\nti'", "'v'", "100"));
     skipped.push("INSERT INTO revocations (v, issuer, claim, value, expires_at) VALUES (2, 'i', 'jti', 'v', 100)".to_owned());
     skipped.push("INSERT INTO revocations (record_id, issuer, claim, value, expires_at) VALUES (NULL, 'i', 'jti', 'v', 100)".to_owned());

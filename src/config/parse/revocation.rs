@@ -4,19 +4,22 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{only_word, store};
+use super::store;
 use crate::config::raw::{Node, Table};
-use crate::revocation::{FeedConfig, RevocationConfig, WhenStale};
+use crate::revocation::{
+    FeedConfig, REGISTERED, RegisterConfig, RevocationConfig, RevocationMode, WhenStale,
+};
 use crate::token::{TokenType, TokenTypes};
 
 /// Claims by which revoking is always possible; no slot of the set is spent on them here.
 const ALWAYS: [&str; 4] = ["jti", "iss", "kid", "token"];
 const DEFAULT_CLAIMS: [&str; 3] = ["sub", "sid", "client_id"];
 const MOST_CLAIMS: usize = 24;
+const MOST_TOKENS: u64 = 10_000_000;
 
 /// The table, and beside which file a made credential is kept.
 pub(super) fn revocation(table: &Table<'_>) -> (RevocationConfig, PathBuf) {
-    table.read("mode", |node| only_word(node, "deny-list", &["allow-list"]));
+    let mode = table.read("mode", mode).unwrap_or_default();
     let embedded = table.section("embedded");
     let path = embedded.read("path", Node::file);
     let path = path.unwrap_or_else(|| embedded.resolved("revocations.redb"));
@@ -25,6 +28,8 @@ pub(super) fn revocation(table: &Table<'_>) -> (RevocationConfig, PathBuf) {
     let config = RevocationConfig {
         local_copy: local_copy(table, &feed),
         feed,
+        mode,
+        register: register(&table.section("register"), mode),
         check: table.read("check", kinds).unwrap_or(TokenTypes::BOTH),
         claims: table
             .read("claims", claims)
@@ -51,6 +56,22 @@ fn local_copy(table: &Table<'_>, feed: &FeedConfig) -> Option<PathBuf> {
     (!embedded).then(|| given.unwrap_or_else(|| table.resolved("revocations.copy.redb")))
 }
 
+fn mode(node: &Node<'_>) -> Option<RevocationMode> {
+    node.word(&[("deny-list", RevocationMode::DenyList), ("allow-list", RevocationMode::AllowList)])
+}
+
+/// On by default where tokens have to be registered anyway.
+fn register(table: &Table<'_>, mode: RevocationMode) -> Option<RegisterConfig> {
+    let enabled = table.read("enabled", Node::flag);
+    let most = table.read("max_tokens", |node| node.integer(1..=MOST_TOKENS));
+    let every = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
+    let seen_every = table.read("seen_every", |node| node.duration(every));
+    enabled.unwrap_or(mode == RevocationMode::AllowList).then(|| RegisterConfig {
+        max_tokens: most.and_then(|most| usize::try_from(most).ok()).unwrap_or(100_000),
+        seen_every: seen_every.unwrap_or(Duration::from_secs(30)),
+    })
+}
+
 pub(super) fn when_stale(node: &Node<'_>) -> Option<WhenStale> {
     node.word(&[("reject", WhenStale::Reject), ("allow", WhenStale::Allow)])
 }
@@ -75,6 +96,9 @@ fn claims(node: &Node<'_>) -> Option<Vec<Arc<str>>> {
         let name = element.text()?;
         if name.len() > 128 {
             return element.wrong("a claim's name here has at most 128 bytes");
+        }
+        if name == REGISTERED {
+            return element.wrong("this word stands for registered tokens");
         }
         Some(name)
     })?;

@@ -31,7 +31,8 @@ fn the_document_has_every_call_with_its_role_and_no_other() {
             (format!("{} {}", call.method, call.path), role.to_owned())
         })
         .collect();
-    let is_call = |cell: &str| ["GET /", "POST /", "DELETE /"].iter().any(|m| cell.starts_with(m));
+    let is_call =
+        |cell: &str| ["GET /", "POST /", "PUT /", "DELETE /"].iter().any(|m| cell.starts_with(m));
     assert_eq!(rows(is_call), in_code);
 }
 

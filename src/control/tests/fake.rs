@@ -5,18 +5,22 @@ use std::io;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::clock::UnixTime;
-use crate::control::{Ask, AskError, Gatehouse, ReloadReport};
+use crate::clock::{Clock, SystemClock, UnixTime};
+use crate::control::{Ask, AskError, Gatehouse, RegisterAsk, ReloadReport};
 use crate::observe::Metrics;
-use crate::revocation::{Cursor, FeedError, Filter, Name, Op, Page, Revocation};
+use crate::revocation::{
+    Cursor, Enforceable, FeedError, Filter, IssuerScope, Name, Op, Page, RegisterConfig,
+    RegisterDraft, Revocation, RevocationMode, Revocations,
+};
 
 pub(super) const ISSUER: &str = "https://issuer.test/";
+pub(super) const OTHER: &str = "https://other.test/";
 
-#[derive(Default)]
 pub(super) struct Fake {
     pub(super) live: Mutex<BTreeMap<Name, Revocation>>,
     pub(super) appends: AtomicUsize,
@@ -25,13 +29,23 @@ pub(super) struct Fake {
     pub(super) reload_refused: AtomicBool,
     pub(super) unready: AtomicBool,
     metrics: Metrics,
+    pub(super) revocations: Revocations,
 }
 
 impl Fake {
     pub(super) fn new() -> Arc<Self> {
-        let fake = Self::default();
-        fake.fail_after.store(usize::MAX, Ordering::SeqCst);
-        Arc::new(fake)
+        let revocations = Revocations::new(&[], Duration::from_secs(10));
+        let register = RegisterConfig { max_tokens: 100, seen_every: Duration::from_secs(30) };
+        revocations.configure_register(RevocationMode::DenyList, Some(&register));
+        Arc::new(Self {
+            live: Mutex::default(),
+            appends: AtomicUsize::new(0),
+            fail_after: AtomicUsize::new(usize::MAX),
+            reload_refused: AtomicBool::new(false),
+            unready: AtomicBool::new(false),
+            metrics: Metrics::default(),
+            revocations,
+        })
     }
 
     pub(super) fn entries(&self) -> Vec<Revocation> {
@@ -83,8 +97,40 @@ impl Gatehouse for Fake {
             at: UnixTime::from_secs(1_000),
             actor: Some(Arc::clone(actor)),
             reason: draft.reason.map(Into::into),
+            token: None,
             name,
         })
+    }
+
+    fn register(&self, ask: RegisterAsk, actor: &Arc<str>) -> Result<Revocation, AskError> {
+        let draft = match ask {
+            RegisterAsk::Named(draft) => draft,
+            RegisterAsk::Token(token) if token.expose().starts_with(b"good.") => {
+                let token_id = String::from_utf8_lossy(&token.expose()[5..]).into();
+                RegisterDraft { token_id, ..RegisterDraft::default() }
+            }
+            RegisterAsk::Token(_) => {
+                let problem = "is not signed by a key of a configured issuer".into();
+                return Err(AskError::Field { field: "token", problem });
+            }
+        };
+        let issuer = |scope: &str| IssuerScope {
+            scope: scope.into(),
+            longest: Duration::from_secs(3600),
+            leeway: Duration::ZERO,
+        };
+        let issuers = vec![issuer(ISSUER), issuer(OTHER)];
+        let draft = RegisterDraft { issuer: draft.issuer.or(Some(ISSUER.into())), ..draft };
+        let enforceable = Enforceable { issuers, claims: Vec::new() };
+        let record = draft.complete(&enforceable, Some(Arc::clone(actor)), SystemClock.now());
+        record.map_err(|error| AskError::Field {
+            field: error.field().unwrap_or("body"),
+            problem: error.to_string(),
+        })
+    }
+
+    fn revocations(&self) -> &Revocations {
+        &self.revocations
     }
 
     async fn append(&self, records: Vec<Revocation>) -> Result<Cursor, FeedError> {
@@ -94,8 +140,9 @@ impl Gatehouse for Fake {
         }
         let mut live = self.live.lock().unwrap();
         for record in records {
+            self.revocations.apply(&record);
             match record.op {
-                Op::Revoke => drop(live.insert(record.name.clone(), record)),
+                Op::Revoke | Op::Register => drop(live.insert(record.name.clone(), record)),
                 Op::Reinstate => drop(live.remove(&record.name)),
             }
         }

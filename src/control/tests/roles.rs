@@ -16,8 +16,12 @@ fn each_call_takes_its_role_and_the_greater_ones_and_no_other() {
     ];
     for call in CALLS {
         for (credential, role) in who {
-            let body =
-                if call.name == CallName::Revoke { r#"{"claim":"jti","value":"x"}"# } else { "" };
+            let body = match call.name {
+                CallName::Revoke => r#"{"claim":"jti","value":"x"}"#,
+                CallName::Register => r#"{"jti":"x"}"#,
+                CallName::Change => r#"{"revoke":true}"#,
+                _ => "",
+            };
             let query = if call.name == CallName::Reinstate { "?claim=jti&value=x" } else { "" };
             let target = format!("{}{query}", call.path);
             let answer = port.call(call.method.as_str(), &target, credential, body);

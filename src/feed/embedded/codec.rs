@@ -5,7 +5,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::clock::UnixTime;
-use crate::revocation::{Cursor, Name, Op, Revocation};
+use crate::revocation::{Cursor, Name, Revocation};
 
 const VERSION: u8 = 1;
 
@@ -21,16 +21,18 @@ pub(in crate::feed) fn encode(entry: &Revocation) -> Vec<u8> {
     bytes.extend_from_slice(&entry.at.as_secs().to_le_bytes());
     let flags = u8::from(entry.issued_before.is_some())
         | u8::from(entry.actor.is_some()) << 1
-        | u8::from(entry.reason.is_some()) << 2;
+        | u8::from(entry.reason.is_some()) << 2
+        | u8::from(entry.token.is_some()) << 3;
     bytes.push(flags);
     if let Some(cutoff) = entry.issued_before {
         bytes.extend_from_slice(&cutoff.as_secs().to_le_bytes());
     }
     for text in [&entry.actor, &entry.reason].into_iter().flatten() {
-        // The wire format bounds both far below this.
-        let length = u16::try_from(text.len()).unwrap_or(u16::MAX);
-        bytes.extend_from_slice(&length.to_le_bytes());
-        bytes.extend_from_slice(&text.as_bytes()[..usize::from(length)]);
+        put(&mut bytes, text.as_bytes());
+    }
+    if let Some(token) = &entry.token {
+        let json = serde_json::to_vec(token);
+        put(&mut bytes, &json.expect("a struct of texts and numbers always has a JSON form"));
     }
     bytes
 }
@@ -48,9 +50,27 @@ pub(in crate::feed) fn decode(name: Name, bytes: &[u8]) -> Option<Revocation> {
     let issued_before = if flags & 1 == 0 { None } else { Some(reader.time()?) };
     let actor = if flags & 2 == 0 { None } else { Some(reader.text()?) };
     let reason = if flags & 4 == 0 { None } else { Some(reader.text()?) };
-    let sound = flags < 8 && reader.0.is_empty();
-    let op = Op::Revoke;
-    sound.then_some(Revocation { id, op, name, issued_before, expires_at, at, actor, reason })
+    let token = if flags & 8 == 0 { None } else { Some(reader.bytes()?) };
+    let token = token.map(serde_json::from_slice).transpose().ok()?;
+    let (op, sound) = (name.op(), flags < 16 && reader.0.is_empty());
+    sound.then_some(Revocation {
+        id,
+        op,
+        name,
+        issued_before,
+        expires_at,
+        at,
+        actor,
+        reason,
+        token,
+    })
+}
+
+/// The wire format bounds every text far below what a length can say.
+fn put(bytes: &mut Vec<u8>, text: &[u8]) {
+    let length = u16::try_from(text.len()).unwrap_or(u16::MAX);
+    bytes.extend_from_slice(&length.to_le_bytes());
+    bytes.extend_from_slice(&text[..usize::from(length)]);
 }
 
 /// When the entry expires, without reading the rest.
@@ -79,16 +99,21 @@ impl Reader<'_> {
     }
 
     fn text(&mut self) -> Option<Arc<str>> {
+        Some(std::str::from_utf8(self.bytes()?).ok()?.into())
+    }
+
+    fn bytes(&mut self) -> Option<&[u8]> {
         let length = usize::from(u16::from_le_bytes(self.take()?));
         let (front, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
-        Some(std::str::from_utf8(front).ok()?.into())
+        Some(front)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::revocation::{Op, TokenDetails};
 
     fn entry(cutoff: Option<u64>, actor: Option<&str>, reason: Option<&str>) -> Revocation {
         Revocation {
@@ -100,6 +125,7 @@ mod tests {
             at: UnixTime::from_secs(7),
             actor: actor.map(Into::into),
             reason: reason.map(Into::into),
+            token: None,
         }
     }
 
@@ -115,6 +141,33 @@ mod tests {
                 }
             }
         }
+    }
+
+    fn registered() -> Revocation {
+        let details = TokenDetails {
+            subject: Some("u".into()),
+            last_seen: Some(UnixTime::from_secs(9)),
+            claims: vec![("sid".into(), "s".into())],
+            ..TokenDetails::default()
+        };
+        Revocation {
+            op: Op::Register,
+            name: Name::registered("i".into(), "x".into()),
+            token: Some(Arc::new(details)),
+            ..entry(None, Some("ops"), None)
+        }
+    }
+
+    #[test]
+    fn a_registered_token_comes_back_with_its_details() {
+        let entry = registered();
+        let mut bytes = encode(&entry);
+        assert_eq!(decode(entry.name.clone(), &bytes), Some(entry.clone()));
+        for end in 0..bytes.len() {
+            assert_eq!(decode(entry.name.clone(), &bytes[..end]), None, "cut at {end}");
+        }
+        bytes.push(0);
+        assert_eq!(decode(entry.name, &bytes), None);
     }
 
     #[test]

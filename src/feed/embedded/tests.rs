@@ -19,6 +19,7 @@ fn revoke(value: &str) -> Revocation {
         at: UnixTime::EPOCH,
         actor: None,
         reason: None,
+        token: None,
     }
 }
 

@@ -294,7 +294,7 @@ pub(super) fn says_as_much(one: &Revocation, other: &Revocation) -> bool {
         (Some(_), None) => false,
         (Some(one), Some(other)) => one >= other,
     };
-    far && one.expires_at >= other.expires_at
+    far && one.expires_at >= other.expires_at && one.token == other.token
 }
 
 pub(super) fn key(name: &Name) -> (&str, &str, &str) {

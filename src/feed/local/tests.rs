@@ -62,6 +62,7 @@ fn record(op: Op, value: &str, expires: u64) -> Revocation {
         at: UnixTime::from_secs(1),
         actor: Some("ops".into()),
         reason: Some("stolen".into()),
+        token: None,
     }
 }
 

@@ -163,8 +163,8 @@ pub(super) async fn put(broker: &Broker, record: &Revocation) -> Result<u64, Fee
 /// What an entry becomes by a record, and where its name was last reinstated.
 pub(super) fn after(said: Option<&Entry>, record: &Revocation) -> (Revocation, u64) {
     let Some(said) = said else { return (record.clone(), 0) };
-    match (said.record.op, record.op) {
-        (Op::Revoke, Op::Revoke) => (said.record.followed_by(record.clone()), said.since),
-        _ => (record.clone(), said.since),
+    if said.record.op == Op::Reinstate || record.op == Op::Reinstate {
+        return (record.clone(), said.since);
     }
+    (said.record.followed_by(record.clone()), said.since)
 }

@@ -25,7 +25,7 @@ pub(super) struct Message {
 pub(super) enum Said {
     /// A node, about a name.
     Entry(Entry),
-    /// An application: a revocation.
+    /// An application: a revocation, or a token that it issued.
     App(Revocation),
     /// The store's memory.
     Epoch(Epoch),
@@ -95,8 +95,8 @@ impl Message {
             Ok(record) if !subject::is_own(last, record.id) => {
                 Said::Nothing("the subject does not end in the record's id")
             }
-            Ok(record) if record.op != Op::Revoke => {
-                Said::Nothing("an application's subject takes revocations alone")
+            Ok(record) if record.op == Op::Reinstate => {
+                Said::Nothing("an application's subject takes no reinstatements")
             }
             Ok(record) => Said::App(record),
         }

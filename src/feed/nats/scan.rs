@@ -30,7 +30,7 @@ struct Apps {
     given: bool,
 }
 
-/// One revocation by an application.
+/// One record by an application.
 #[derive(Clone, Debug)]
 pub(super) struct App {
     pub(super) sequence: u64,
@@ -114,7 +114,7 @@ impl Folded {
         let entry = self.entry.as_ref().map(|(entry, _)| (entry.sequence, &entry.record));
         let apps = self.apps.iter().filter(|app| app.sequence > since);
         let mut records: Vec<_> = apps.map(|app| (app.sequence, &app.record)).collect();
-        records.extend(entry.filter(|(_, record)| record.op == Op::Revoke));
+        records.extend(entry.filter(|(_, record)| record.op != Op::Reinstate));
         records.sort_by_key(|(sequence, _)| *sequence);
         let mut records = records.into_iter().map(|(_, record)| record);
         let first = records.next()?.clone();

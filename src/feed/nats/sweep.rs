@@ -123,7 +123,7 @@ async fn fold(broker: &Broker, folded: &Folded, now: UnixTime) -> Result<bool, F
         None => false,
         Some(live) if live.expires_at < now => {
             // A tombstone goes its own way.
-            let revoked = entry.filter(|entry| entry.record.op == Op::Revoke);
+            let revoked = entry.filter(|entry| entry.record.op != Op::Reinstate);
             gone.extend(revoked.map(|entry| entry.sequence));
             true
         }

@@ -21,6 +21,7 @@ fn revoke(value: &str, cutoff: Option<u64>, expires: u64) -> Revocation {
         at: UnixTime::EPOCH,
         actor: None,
         reason: None,
+        token: None,
     }
 }
 

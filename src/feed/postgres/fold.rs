@@ -75,9 +75,9 @@ async fn apply(
     for record in records {
         let entry = entries.entry(key(&record.name)).or_default();
         *entry = match (record.op, entry.take()) {
-            (Op::Revoke, Some(known)) => Some(known.followed_by(record)),
-            (Op::Revoke, None) => Some(record),
             (Op::Reinstate, _) => None,
+            (_, Some(known)) => Some(known.followed_by(record)),
+            (_, None) => Some(record),
         };
     }
     let gone: Vec<Uuid> =
@@ -107,13 +107,15 @@ async fn known(
 async fn put(session: &Session, table: &Table, columns: &Columns<'_>) -> Result<(), FeedError> {
     let sql = table.sql(
         "INSERT INTO {live} (key, record_id, issuer, claim, value, issued_before, expires_at, at, \
-         actor, reason) SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], \
-         $5::text[], $6::bigint[], $7::bigint[], $8::bigint[], $9::text[], $10::text[]) \
-         ON CONFLICT (key) DO UPDATE SET record_id = excluded.record_id, \
+         actor, reason, token) SELECT k, r, i, c, v, b, e, a, w, y, t::jsonb \
+         FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bigint[], \
+         $7::bigint[], $8::bigint[], $9::text[], $10::text[], $11::text[]) \
+         AS n (k, r, i, c, v, b, e, a, w, y, t) ON CONFLICT (key) DO UPDATE SET record_id = excluded.record_id, \
          issued_before = excluded.issued_before, expires_at = excluded.expires_at, \
-         at = excluded.at, actor = excluded.actor, reason = excluded.reason",
+         at = excluded.at, actor = excluded.actor, reason = excluded.reason, \
+         token = excluded.token",
     );
-    let values: [&(dyn ToSql + Sync); 10] = [
+    let values: [&(dyn ToSql + Sync); 11] = [
         &columns.key,
         &columns.record_id,
         &columns.issuer,
@@ -124,6 +126,7 @@ async fn put(session: &Session, table: &Table, columns: &Columns<'_>) -> Result<
         &columns.at,
         &columns.actor,
         &columns.reason,
+        &columns.token,
     ];
     session.execute(&sql, &values).await.map(drop)
 }

@@ -2,7 +2,7 @@
 
 use tokio_postgres::types::ToSql;
 
-use crate::revocation::{FeedError, Filter, Name, Page, Revocation};
+use crate::revocation::{FeedError, Filter, Name, Page, REGISTERED, Revocation};
 
 use super::super::listing::canonical;
 use super::connect::Session;
@@ -49,6 +49,10 @@ pub(super) async fn list(
             let n = query.value(text);
             query.conditions.push(format!("{column} = ${n}"));
         }
+    }
+    // Registered tokens are no revocations: they are listed when asked for.
+    if filter.claim.is_none() {
+        query.conditions.push(format!("claim <> '{REGISTERED}'"));
     }
     if let Some([issuer, claim, value]) = &start {
         let (i, c, v) = (query.value(issuer), query.value(claim), query.value(value));

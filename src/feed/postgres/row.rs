@@ -8,7 +8,7 @@ use tokio_postgres::types::FromSql;
 use uuid::Uuid;
 
 use crate::clock::UnixTime;
-use crate::revocation::{Cursor, Name, Op, Revocation, wire};
+use crate::revocation::{Cursor, Name, Op, Revocation, TokenDetails, wire};
 
 /// One row of the log.
 #[derive(Debug)]
@@ -34,6 +34,8 @@ pub(super) struct Columns<'r> {
     pub(super) at: Vec<i64>,
     pub(super) actor: Vec<Option<&'r str>>,
     pub(super) reason: Vec<Option<&'r str>>,
+    /// JSON.
+    pub(super) token: Vec<Option<String>>,
 }
 
 /// The texts of the row before, by column: most rows repeat the issuer, the claim and the actor.
@@ -41,11 +43,11 @@ pub(super) struct Columns<'r> {
 pub(super) struct Texts([Option<Arc<str>>; 10]);
 
 /// The columns of the log, in the order in which [`LogRow::read`] wants them.
-pub(super) const LOG_COLUMNS: &str =
-    "id, record_id, issuer, claim, value, issued_before, expires_at, at, actor, reason, op, v";
+pub(super) const LOG_COLUMNS: &str = "id, record_id, issuer, claim, value, issued_before, expires_at, at, actor, reason, \
+     token::text, op, v";
 /// The columns of the live entries, in the order in which [`live`] wants them.
-pub(super) const LIVE_COLUMNS: &str =
-    "0::bigint, record_id, issuer, claim, value, issued_before, expires_at, at, actor, reason";
+pub(super) const LIVE_COLUMNS: &str = "0::bigint, record_id, issuer, claim, value, issued_before, expires_at, at, actor, reason, \
+     token::text";
 
 // === impl LogRow ===
 
@@ -74,6 +76,7 @@ impl<'r> Columns<'r> {
         self.op.push(match record.op {
             Op::Revoke => "revoke",
             Op::Reinstate => "reinstate",
+            Op::Register => "register",
         });
         self.issuer.push(&record.name.issuer);
         self.claim.push(&record.name.claim);
@@ -83,6 +86,9 @@ impl<'r> Columns<'r> {
         self.at.push(seconds(record.at));
         self.actor.push(record.actor.as_deref());
         self.reason.push(record.reason.as_deref());
+        let json = record.token.as_deref().map(serde_json::to_string);
+        let json = json.transpose();
+        self.token.push(json.expect("a struct of texts and numbers always has a JSON form"));
     }
 }
 
@@ -122,38 +128,57 @@ pub(super) fn seconds(time: UnixTime) -> i64 {
 
 /// A live entry; `None` when the row is not one.
 pub(super) fn live(row: &Row, texts: &mut Texts) -> Option<Revocation> {
-    decode(row, Op::Revoke, texts)
+    decode(row, None, texts)
 }
 
 fn record(row: &Row) -> Option<Revocation> {
-    let op = match get::<&str>(row, 10)? {
+    let op = match get::<&str>(row, 11)? {
         "revoke" => Op::Revoke,
         "reinstate" => Op::Reinstate,
+        "register" => Op::Register,
         _ => return None,
     };
-    let known = get::<i32>(row, 11)? == 1;
-    let record = known.then(|| decode(row, op, &mut Texts::default())).flatten()?;
+    let known = get::<i32>(row, 12)? == 1;
+    let record = known.then(|| decode(row, Some(op), &mut Texts::default())).flatten()?;
     // The door refuses these as well, but a table may have been made by hand.
     wire::check(&record).is_ok().then_some(record)
 }
 
-fn decode(row: &Row, op: Op, texts: &mut Texts) -> Option<Revocation> {
+/// A row; one of the live entries does not say what it does, its name does.
+fn decode(row: &Row, op: Option<Op>, texts: &mut Texts) -> Option<Revocation> {
     let name =
         Name { issuer: texts.of(row, 2)?, claim: texts.of(row, 3)?, value: texts.of(row, 4)? };
     let issued_before = match row.try_get::<_, Option<i64>>(5).ok()? {
         Some(secs) => Some(time(secs)?),
         None => None,
     };
+    let name = match op {
+        Some(Op::Register) => wire::registered(name).ok()?,
+        _ => name.canonical(),
+    };
+    let op = op.unwrap_or_else(|| name.op());
     Some(Revocation {
         id: get(row, 1)?,
         op,
-        name: name.canonical(),
-        issued_before,
+        name,
+        issued_before: issued_before.filter(|_| op != Op::Register),
         expires_at: time(get(row, 6)?)?,
         at: time(get(row, 7)?)?,
         actor: texts.of(row, 8),
         reason: texts.of(row, 9),
+        token: token(row, op)?,
     })
+}
+
+/// What the row says of a registered token; on other rows it means nothing. `None`: not what it should be.
+fn token(row: &Row, op: Op) -> Option<Option<Arc<TokenDetails>>> {
+    if op != Op::Register {
+        return Some(None);
+    }
+    match row.try_get::<_, Option<&str>>(10).ok()? {
+        None => Some(Some(Arc::default())),
+        Some(json) => serde_json::from_str(json).ok().map(|details| Some(Arc::new(details))),
+    }
 }
 
 fn get<'r, T: FromSql<'r>>(row: &'r Row, column: usize) -> Option<T> {

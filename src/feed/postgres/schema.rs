@@ -24,6 +24,8 @@ struct Found {
     log: bool,
     live: bool,
     meta: bool,
+    /// Whether what is there has every column.
+    whole: bool,
 }
 
 const SCHEMA: &str = include_str!("schema.sql");
@@ -38,7 +40,7 @@ pub(super) fn ddl(table: &Table, schema: &str) -> String {
 /// Makes what is missing, and tells whose memory this is.
 pub(super) async fn prepare(session: &Session, table: &Table) -> Result<Identity, FeedError> {
     let found = find(session, table).await?;
-    if !(found.log && found.live && found.meta) {
+    if !(found.log && found.live && found.meta && found.whole) {
         set_up(session, table).await?;
     }
     let sql = table.sql("SELECT epoch, format FROM {meta}");
@@ -93,11 +95,14 @@ async fn find(session: &Session, table: &Table) -> Result<Found, FeedError> {
     // A name's absence may be remembered from before another node made the table; the lock that reading
     // a table takes makes the session forget it, so that all three are looked up as they are now.
     let sql = "SELECT to_regclass($1) IS NOT NULL, to_regclass($2) IS NOT NULL, \
-               to_regclass($3) IS NOT NULL FROM pg_catalog.pg_class LIMIT 1";
+               to_regclass($3) IS NOT NULL, \
+               (SELECT count(*) = 2 FROM pg_catalog.pg_attribute \
+                WHERE attrelid IN (to_regclass($1), to_regclass($2)) AND attname = 'token') \
+               FROM pg_catalog.pg_class LIMIT 1";
     let names = [table.log(), table.live(), table.meta()];
     let row = session.row(sql, &[&names[0], &names[1], &names[2]]).await?;
     let is = |column| row.try_get(column).map_err(|error| failed(&error));
-    Ok(Found { log: is(0)?, live: is(1)?, meta: is(2)? })
+    Ok(Found { log: is(0)?, live: is(1)?, meta: is(2)?, whole: is(3)? })
 }
 
 /// Nodes that start together take turns. Where a part is gone, the rest is another memory.

@@ -3,7 +3,7 @@ CREATE TABLE IF NOT EXISTS {log} (
     id            bigint PRIMARY KEY,                           -- drawn by the trigger, whatever was given
     v             integer NOT NULL DEFAULT 1,                   -- the record's version
     record_id     uuid NOT NULL DEFAULT gen_random_uuid(),
-    op            text NOT NULL DEFAULT 'revoke',               -- or 'reinstate'
+    op            text NOT NULL DEFAULT 'revoke',               -- or 'reinstate', 'register'
     issuer        text NOT NULL CHECK (octet_length(issuer) BETWEEN 1 AND 1024),
     claim         text NOT NULL CHECK (octet_length(claim) BETWEEN 1 AND 128),
     value         text NOT NULL CHECK (octet_length(value) <= 4096),
@@ -11,11 +11,12 @@ CREATE TABLE IF NOT EXISTS {log} (
     expires_at    bigint NOT NULL CHECK (expires_at >= 0),
     at            bigint NOT NULL DEFAULT floor(extract(epoch FROM clock_timestamp()))::bigint,
     actor         text DEFAULT session_user CHECK (octet_length(actor) <= 256),
-    reason        text CHECK (octet_length(reason) <= 1024)
+    reason        text CHECK (octet_length(reason) <= 1024),
+    token         jsonb                                         -- what a 'register' says of its token
 );
 CREATE SEQUENCE IF NOT EXISTS {log}_seq OWNED BY {log}.id;
 
--- The log folded up to {meta}.folded: one row for each name that is revoked.
+-- The log folded up to {meta}.folded: one row for each name that is revoked or registered.
 CREATE TABLE IF NOT EXISTS {live} (
     key           uuid PRIMARY KEY,                             -- hash of issuer, claim, value
     issuer        text COLLATE "C" NOT NULL,
@@ -26,8 +27,12 @@ CREATE TABLE IF NOT EXISTS {live} (
     expires_at    bigint NOT NULL,
     at            bigint NOT NULL,
     actor         text,
-    reason        text
+    reason        text,
+    token         jsonb
 );
+-- Tables of an earlier version.
+ALTER TABLE {log} ADD COLUMN IF NOT EXISTS token jsonb;
+ALTER TABLE {live} ADD COLUMN IF NOT EXISTS token jsonb;
 CREATE INDEX IF NOT EXISTS {name}_live_name ON {live} (issuer, claim, "left"(value, 256));
 CREATE INDEX IF NOT EXISTS {name}_live_expiry ON {live} (expires_at);
 

@@ -132,13 +132,14 @@ async fn insert(session: &Session, shared: &Shared, group: &[Job]) -> Result<Vec
     let columns: Columns<'_> = group.iter().flat_map(|job| &job.records).collect();
     let sql = shared.table().sql(
         "INSERT INTO {log} (record_id, op, issuer, claim, value, issued_before, expires_at, at, \
-         actor, reason) SELECT record_id, op, issuer, claim, value, issued_before, expires_at, at, \
-         actor, reason FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], \
-         $6::bigint[], $7::bigint[], $8::bigint[], $9::text[], $10::text[]) WITH ORDINALITY \
-         AS r (record_id, op, issuer, claim, value, issued_before, expires_at, at, actor, reason, n) \
+         actor, reason, token) SELECT record_id, op, issuer, claim, value, issued_before, \
+         expires_at, at, actor, reason, token::jsonb FROM unnest($1::uuid[], $2::text[], $3::text[], \
+         $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[], $9::text[], $10::text[], \
+         $11::text[]) WITH ORDINALITY AS r (record_id, op, issuer, claim, value, issued_before, \
+         expires_at, at, actor, reason, token, n) \
          ORDER BY n RETURNING id",
     );
-    let values: [&(dyn ToSql + Sync); 10] = [
+    let values: [&(dyn ToSql + Sync); 11] = [
         &columns.record_id,
         &columns.op,
         &columns.issuer,
@@ -149,6 +150,7 @@ async fn insert(session: &Session, shared: &Shared, group: &[Job]) -> Result<Vec
         &columns.at,
         &columns.actor,
         &columns.reason,
+        &columns.token,
     ];
     let rows = session.rows(&sql, &values).await?;
     rows.iter().map(|row| row.try_get(0).map_err(|error| failed(&error))).collect()

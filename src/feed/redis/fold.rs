@@ -83,8 +83,8 @@ impl Change {
     fn apply(&mut self, record: Revocation) {
         self.now = match (record.op, self.now.take()) {
             (Op::Reinstate, _) => None,
-            (Op::Revoke, None) => Some(record),
-            (Op::Revoke, Some(old)) => Some(old.followed_by(record)),
+            (_, None) => Some(record),
+            (_, Some(old)) => Some(old.followed_by(record)),
         };
     }
 

@@ -34,9 +34,9 @@ impl Applier {
             }
             for entry in &batch {
                 match (join, differ) {
-                    (true, _) => drop(set.apply(entry)),
-                    (false, true) => names.push(set.put(entry)),
-                    (false, false) => drop(set.put(entry)),
+                    (true, _) => drop(self.revocations.apply(entry)),
+                    (false, true) => names.push(self.revocations.put(entry)),
+                    (false, false) => drop(self.revocations.put(entry)),
                 }
                 memory.newest = memory.newest.max(entry.id);
             }

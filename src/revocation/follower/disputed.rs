@@ -41,6 +41,6 @@ impl Disputed {
 
     /// Whether the record may be applied.
     pub(super) fn believes(&self, record: &Revocation) -> bool {
-        record.op == Op::Revoke || record.id > self.newest
+        record.op != Op::Reinstate || record.id > self.newest
     }
 }

@@ -263,7 +263,7 @@ impl FlakyFeed {
         for record in &self.log[..upto] {
             match record.op {
                 Op::Reinstate => drop(live.remove(&record.name)),
-                Op::Revoke => {
+                Op::Revoke | Op::Register => {
                     let old: Option<Revocation> = live.remove(&record.name);
                     let new =
                         old.map_or_else(|| record.clone(), |old| old.followed_by(record.clone()));

@@ -13,6 +13,7 @@ use super::announce::Announcer;
 
 const COUNT_EVERY: Duration = Duration::from_secs(1);
 const SWEEP_EVERY: u32 = 5;
+const PRUNE_EVERY: u32 = 60;
 
 // === impl Applier ===
 
@@ -36,6 +37,9 @@ impl Applier {
             if count.is_multiple_of(SWEEP_EVERY) {
                 self.sweep(before).await;
             }
+            if count.is_multiple_of(PRUNE_EVERY) {
+                self.revocations.prune_register(before);
+            }
         }
     }
 
@@ -58,6 +62,18 @@ impl Applier {
             let entries = i64::try_from(entries).unwrap_or(i64::MAX);
             self.metrics.revocation_entries.get_or_create(&labels).set(entries);
         }
+        self.count_register();
+    }
+
+    fn count_register(&self) {
+        let (tokens, unlisted) = self.revocations.register_counts();
+        let late = self.revocations.seen_missed();
+        let metrics = &self.metrics;
+        metrics.register_tokens.set(i64::try_from(tokens).unwrap_or(i64::MAX));
+        // Both only ever grow, unless the register was turned off in between.
+        let (known, told) = (metrics.register_unlisted.get(), metrics.register_seen_late.get());
+        metrics.register_unlisted.inc_by(unlisted.saturating_sub(known));
+        metrics.register_seen_late.inc_by(late.saturating_sub(told));
     }
 }
 

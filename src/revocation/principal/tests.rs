@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use serde_json::json;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::revocation::fixtures::revoke;

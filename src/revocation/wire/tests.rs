@@ -50,7 +50,8 @@ fn what_is_not_a_record_is_refused() {
         (good().to_string().replace("\"at\":1", "\"at\":1,\"at\":2"), "malformed"),
         (with("v", json!(2)), "version 2"),
         (with("v", json!("1")), "malformed"),
-        (with("op", json!("register")), "malformed"),
+        (with("op", json!("enlist")), "malformed"),
+        (with("claim", json!("registered")), "`claim` does not go"),
         (with("id", json!("x")), "malformed"),
         (with("value", json!(7)), "malformed"),
         (with("value", json!(null)), "malformed"),
@@ -83,6 +84,64 @@ fn a_record_that_would_not_come_back_is_refused_before_it_goes_out() {
     assert!(check(&record).is_ok());
 }
 
+fn register(members: &serde_json::Value) -> Result<Revocation, WireError> {
+    let mut text = good();
+    text["op"] = json!("register");
+    for (member, value) in members.as_object().into_iter().flatten() {
+        text[member] = value.clone();
+    }
+    decode(text.to_string().as_bytes())
+}
+
+#[test]
+fn a_register_record_is_about_a_jti_and_kept_apart_from_its_revocation() {
+    let details = json!({
+        "subject": "u", "type": "refresh", "issued_at": 1, "expires_at": 8, "first_seen": 2,
+        "last_seen": 3, "claims": [["sid", "s"]], "later": {"x": [1]},
+    });
+    let record = register(&json!({ "token": details, "issued_before": 5 })).expect("a record");
+    assert_eq!(record.name, Name::registered("i".into(), "x".into()));
+    assert_ne!(record.name, decode(good().to_string().as_bytes()).expect("a record").name);
+    assert_eq!(record.issued_before, None);
+    let token = record.token.as_deref().expect("details");
+    assert_eq!(
+        (token.subject.as_deref(), token.token_type.as_deref()),
+        (Some("u"), Some("refresh"))
+    );
+    assert_eq!(token.claims, [("sid".into(), "s".into())]);
+    let text = String::from_utf8(encode(&record)).expect("JSON is UTF-8");
+    assert!(text.contains(r#""op":"register","issuer":"i","claim":"jti","value":"x""#), "{text}");
+    assert_eq!(decode(text.as_bytes()).expect("a record"), record);
+    let bare = register(&json!({})).expect("details are optional");
+    assert_eq!(bare.token.as_deref(), Some(&TokenDetails::default()));
+}
+
+#[test]
+fn what_is_not_a_register_record_is_refused() {
+    let table = [
+        (json!({ "claim": "sub" }), "`claim` does not go"),
+        (json!({ "value": "" }), "`value` is empty"),
+        (json!({ "token": "u" }), "malformed"),
+        (json!({ "token": { "subject": 7 } }), "malformed"),
+        (json!({ "token": { "claims": [["sid"]] } }), "malformed"),
+        (json!({ "token": { "subject": "a\0" } }), "`token` holds"),
+        (json!({ "token": { "subject": "x".repeat(MAX_VALUE + 1) } }), "`token` is too long"),
+    ];
+    for (members, want) in table {
+        let error = register(&members).expect_err("not a record").to_string();
+        assert!(error.contains(want), "{error} for {want}");
+    }
+    let revoked = revoke("registered", "x", None, 9);
+    assert!(matches!(check(&revoked), Err(WireError::Reserved("claim"))));
+}
+
+#[test]
+fn a_member_called_token_means_nothing_in_other_records() {
+    let mut text = good();
+    text["token"] = json!(["whatever", {"an": "application"}, 7]);
+    assert_eq!(decode(text.to_string().as_bytes()).expect("a record").token, None);
+}
+
 proptest! {
     #[test]
     fn what_goes_out_comes_back(
@@ -101,6 +160,7 @@ proptest! {
             at: UnixTime::from_secs(at),
             actor: reason.as_deref().map(Into::into),
             reason: reason.as_deref().map(Into::into),
+            token: None,
         };
         prop_assert!(check(&record).is_ok());
         prop_assert_eq!(decode(&encode(&record)).expect("a record"), record);

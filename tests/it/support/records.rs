@@ -23,6 +23,7 @@ pub(crate) fn revoke(value: &str, expires: u64) -> Revocation {
         at: UnixTime::from_secs(1),
         actor: Some("ops".into()),
         reason: Some("lost".into()),
+        token: None,
     }
 }
 

@@ -69,7 +69,7 @@ impl Model {
         match record.op {
             _ if said.damaged => {}
             Op::Reinstate => drop(self.known.remove(&record.name.value)),
-            Op::Revoke => {
+            Op::Revoke | Op::Register => {
                 let value = Arc::clone(&record.name.value);
                 self.applied.push((value, said.order, record.expires_at));
                 self.merge(record.clone());

@@ -95,8 +95,9 @@ impl Store {
         let value = VALUES[usize::try_from(random.below(4)).expect("small")];
         let name = name(value);
         let (id, at) = (Uuid::from_u128(u128::from(self.order)), self.now());
-        let (actor, reason) = (None, None);
-        let record = Revocation { id, op, name, issued_before, expires_at, at, actor, reason };
+        let (actor, reason, token) = (None, None, None);
+        let record =
+            Revocation { id, op, name, issued_before, expires_at, at, actor, reason, token };
         if op == Op::Reinstate {
             self.reinstated.insert(value, self.order);
         }
@@ -120,6 +121,7 @@ impl Store {
             at: self.now(),
             actor: None,
             reason: None,
+            token: None,
         };
         self.push(Said { record, order: self.order, damaged: true });
     }
