@@ -3,6 +3,7 @@
 //! The data plane has its own threads (`listen`), the control port another; everything else that
 //! waits for something runs on one background runtime.
 
+mod desk;
 mod house;
 mod registering;
 mod status;
@@ -35,6 +36,7 @@ use crate::snapshot::{Snapshot, SnapshotError};
 
 pub use house::House;
 
+use desk::BackgroundDesk;
 use tasks::Tasks;
 
 /// Where the parts are joined.
@@ -119,16 +121,10 @@ impl App {
         let tasks = Tasks::new(background.handle().clone());
         let house = House::new(Arc::new(gateway), store.log(), applied, origin, tasks)
             .with_copy(copy.clone());
-        Ok(BoundApp {
-            listener,
-            control,
-            store,
-            copy,
-            follower,
-            house: Arc::new(house),
-            writer,
-            background,
-        })
+        let house = Arc::new(house);
+        let desk = BackgroundDesk::new(&house, background.handle().clone());
+        house.gateway().open_desk(Arc::new(desk));
+        Ok(BoundApp { listener, control, store, copy, follower, house, writer, background })
     }
 }
 

@@ -1,13 +1,17 @@
 //! The story of a request: judged by [`Gateway::admit`], which does no I/O, then forwarded; or refused,
 //! and there is one way out for that. Either way it is told once, to the log and the metrics.
 
+mod desk;
 mod entry;
+mod serve;
 mod vigil;
+mod watch;
 
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
+use http::header::ACCEPT_ENCODING;
 use http::request::Parts;
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
@@ -22,12 +26,14 @@ use crate::reject::{Asked, Rejection, Said};
 use crate::request;
 use crate::revocation::{Named, Revocations};
 use crate::route;
-use crate::snapshot::{Route, Snapshot};
+use crate::snapshot::{Destination, Route, Snapshot};
 use crate::token::{BearerError, BearerToken, Found, TokenCache, TokenError};
 
+pub use desk::{Desk, Pending};
 pub use entry::RecordedBody;
 
 use entry::Entry;
+use serve::Served;
 use vigil::Judge;
 
 /// What all workers share. Immutable but for the snapshot's swap and the one revocation set.
@@ -40,6 +46,13 @@ pub struct Gateway {
     judge: Arc<Judge>,
     metrics: Arc<Metrics>,
     log: AccessLog,
+    desk: OnceLock<Arc<dyn Desk>>,
+}
+
+/// An answer, and whose it is.
+enum Answer {
+    Forwarded(Response<ResponseBody>),
+    Served(Served),
 }
 
 /// A request that may go on, and where.
@@ -83,7 +96,13 @@ impl Gateway {
         let tokens = TokenCache::new(TOKENS, TOKEN_BYTES);
         let judge = Judge { revocations: Arc::clone(&revocations), clock: Arc::clone(&clock) };
         let judge = Arc::new(judge);
-        Self { snapshot, revocations, tokens, clock, judge, metrics, log }
+        let desk = OnceLock::new();
+        Self { snapshot, revocations, tokens, clock, judge, metrics, log, desk }
+    }
+
+    /// Says who does what bearers ask for; until then nobody does. The first word counts.
+    pub fn open_desk(&self, desk: Arc<dyn Desk>) {
+        drop(self.desk.set(desk));
     }
 
     /// The running configuration.
@@ -127,7 +146,8 @@ impl Gateway {
         let now = self.clock.now();
         let mut entry = Entry::begin(self.log.clone(), &snapshot, &request, peer, now);
         match self.try_handle(&snapshot, forwarder, request, &mut entry).await {
-            Ok(response) => entry.forwarded(response, &self.judge),
+            Ok(Answer::Forwarded(response)) => entry.forwarded(response, &self.judge),
+            Ok(Answer::Served(served)) => entry.served(served),
             Err(refused) => entry.rejected(refused),
         }
     }
@@ -138,14 +158,27 @@ impl Gateway {
         forwarder: &Forwarder,
         request: Request<Incoming>,
         entry: &mut Entry,
-    ) -> Result<Response<ResponseBody>, Refused> {
+    ) -> Result<Answer, Refused> {
         let (mut head, body) = request.into_parts();
         let admitted = self.admit(snapshot, &mut head, entry.began_at())?;
         entry.admitted(&admitted);
         let Admitted { route, permit, .. } = admitted;
+        let upstream = match &route.destination {
+            Destination::Upstream(upstream) => upstream,
+            Destination::SelfService(path) => {
+                let patience = snapshot.config.listener.limits.header_timeout;
+                let serving = self.serve((&route, path), &permit, (&head, body), patience);
+                // Boxed, as is `watch`: what is rare and long makes no other request's future larger.
+                return Box::pin(serving).await.map(Answer::Served);
+            }
+        };
+        if !route.register_from.keys.is_empty() {
+            // What we are to look into must not come compressed.
+            head.headers.remove(ACCEPT_ENCODING);
+        }
         let exchange = Exchange {
             permit,
-            upstream: &route.upstream,
+            upstream,
             forward: &route.forward,
             token_from: route.access.rule().map_or(&[], |rule| &rule.token_from),
             request: Request::from_parts(head, body),
@@ -156,7 +189,11 @@ impl Gateway {
             limits: &snapshot.config.listener.limits,
         };
         let answer = forwarder.forward(exchange).await;
-        answer.map_err(|error| Refused::of(error.into()))
+        let answer = answer.map_err(|error| Refused::of(error.into()))?;
+        if route.register_from.is_empty() {
+            return Ok(Answer::Forwarded(answer));
+        }
+        Box::pin(self.watch(snapshot, &route, answer)).await.map(Answer::Forwarded)
     }
 
     /// Decides, without I/O: what the request is, which route takes it, and whether its token is good

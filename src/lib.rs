@@ -27,6 +27,7 @@ pub mod request;
 pub mod revocation;
 pub mod route;
 pub mod secret;
+pub mod self_service;
 pub mod shutdown;
 pub mod snapshot;
 pub mod token;

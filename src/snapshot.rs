@@ -7,7 +7,10 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::access::Access;
-use crate::config::{Config, ErrorProfile, ForwardConfig, RouteConfig, UpstreamConfig};
+use crate::config::{
+    Config, DestinationConfig, ErrorProfile, ForwardConfig, RegisterFrom, RouteConfig,
+    UpstreamConfig,
+};
 use crate::forward::Upstream;
 use crate::observe::metrics::{Labels, Metrics};
 use crate::observe::sharded::{Durations, Tally};
@@ -15,7 +18,7 @@ use crate::peer::TrustedProxies;
 use crate::reject::REASONS;
 use crate::request::{HeadLimits, IdentityNames};
 use crate::revocation::WhenStale;
-use crate::route::{RouteConflict, RouteTable};
+use crate::route::{PathPattern, RouteConflict, RouteTable};
 use crate::token::{IssuerConfig, KeysError, TrustedIssuer, Verifier};
 
 /// Groups of endpoints, by name.
@@ -54,15 +57,26 @@ pub struct Route {
     /// What happens when the revocation state is too old.
     pub when_stale: WhenStale,
     /// Where requests go.
-    pub upstream: Arc<Upstream>,
+    pub destination: Destination,
     /// What goes upstream.
     pub forward: ForwardConfig,
+    /// Where its answers hold tokens that are registered.
+    pub register_from: RegisterFrom,
     /// The form of refusals.
     pub errors: ErrorProfile,
     /// Lets pass what would be refused for its token.
     pub shadow: bool,
     /// Its share of the metrics.
     pub counters: RouteCounters,
+}
+
+/// Where a route's requests go.
+#[derive(Debug)]
+pub enum Destination {
+    /// They are forwarded.
+    Upstream(Arc<Upstream>),
+    /// The gateway answers, as bearers' self-service below this path (without its last slash).
+    SelfService(Box<str>),
 }
 
 /// Handles to one route's metrics.
@@ -123,17 +137,34 @@ impl Snapshot {
 
 impl Route {
     fn new(row: &RouteConfig, upstreams: &Upstreams, metrics: &Arc<Metrics>) -> Self {
-        // The configuration refuses a route to an upstream that is not there.
-        let upstream = upstreams.get(&row.upstream).expect("the configuration names an upstream");
         Self {
             name: Arc::clone(&row.name),
             access: row.access.clone(),
             when_stale: row.when_stale,
-            upstream: Arc::clone(upstream),
+            destination: Destination::new(row, upstreams),
             forward: row.forward.clone(),
+            register_from: row.register_from.clone(),
             errors: row.errors,
             shadow: row.shadow,
             counters: RouteCounters::new(Arc::clone(&row.name), metrics),
+        }
+    }
+}
+
+// === impl Destination ===
+
+impl Destination {
+    fn new(row: &RouteConfig, upstreams: &Upstreams) -> Self {
+        match &row.destination {
+            DestinationConfig::Upstream(name) => {
+                // The configuration refuses a route to an upstream that is not there.
+                let upstream = upstreams.get(name).expect("the configuration names an upstream");
+                Self::Upstream(Arc::clone(upstream))
+            }
+            DestinationConfig::SelfService => {
+                let (PathPattern::Exact(path) | PathPattern::Prefix(path)) = &row.pattern.path;
+                Self::SelfService(path.clone())
+            }
         }
     }
 }

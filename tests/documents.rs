@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use portcullis::reject::{Code, REASONS};
+use portcullis::self_service::{Done, Endpoint};
 
 fn document(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
@@ -61,4 +62,31 @@ fn every_metric_is_documented_and_no_other() {
         .collect();
     assert_eq!(documented, real);
     assert!(real.len() > 20, "{real:?}");
+}
+
+#[test]
+fn every_self_service_call_is_documented_with_its_methods_and_its_word_in_the_log() {
+    let text = document("docs/self-service.md");
+    let (_, calls) = text.split_once("## Calls").expect("the calls");
+    let rows = rows(calls.split("## A browser").next().expect("the table"));
+    let id: std::sync::Arc<str> = "{jti}".into();
+    let endpoints = [
+        ("/logout", Endpoint::Logout, vec![Done::LoggedOut, Done::LoggedOutEverywhere]),
+        ("/tokens", Endpoint::Tokens, vec![Done::Listed(Vec::new())]),
+        (
+            "/tokens/{jti}",
+            Endpoint::Token(id.clone()),
+            vec![Done::Revoked(id.clone()), Done::Reinstated(id)],
+        ),
+    ];
+    assert_eq!(rows.len(), endpoints.len(), "as many rows as calls");
+    let outcomes = document("docs/errors.md");
+    for (path, endpoint, done) in endpoints {
+        assert_eq!(Endpoint::at(path), Some(endpoint.clone()));
+        let call = format!("`{} /auth{path}`", endpoint.allow());
+        let row = rows.iter().find(|row| row[0] == call).unwrap_or_else(|| panic!("no row {call}"));
+        let words: Vec<&str> = done.iter().map(Done::word).collect();
+        assert_eq!(quoted(&row[3]).collect::<Vec<_>>(), words, "{call}");
+        assert!(words.iter().all(|word| outcomes.contains(&format!("`{word}`"))), "{call}");
+    }
 }

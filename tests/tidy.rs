@@ -11,7 +11,7 @@ const LAYERS: &[(u8, &[&str])] = &[
     (4, &["gateway", "snapshot"]),
     (3, &["listen", "forward", "feed", "reject", "token/refresh", "revocation/follower"]),
     (2, &["config"]),
-    (1, &["request", "route", "token", "revocation", "access"]),
+    (1, &["request", "route", "token", "revocation", "access", "self_service"]),
     (
         0,
         &[
@@ -32,6 +32,7 @@ const NEIGHBOURS: &[(&str, &str)] = &[
     ("access", "token"),
     ("access", "revocation"),
     ("control", "app"),
+    ("self_service", "revocation"),
 ];
 
 /// Calls that have no place in the tree, and the one file each may be in.

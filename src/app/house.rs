@@ -142,7 +142,7 @@ impl House {
         self.tasks.follow(snapshot, self.metrics_shared(), self.clock(), drain);
     }
 
-    fn enforceable(&self) -> Enforceable {
+    pub(super) fn enforceable(&self) -> Enforceable {
         let snapshot = self.gateway.snapshot();
         let issuers = snapshot.verifier.issuers().iter().map(|issuer| IssuerScope {
             scope: Arc::clone(issuer.scope()),

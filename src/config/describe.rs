@@ -7,9 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::units::{format_duration, format_size};
 use super::{
-    AccessLog, Balance, Config, ControlAddress, ControlConfig, CredentialConfig, ErrorProfile,
-    ForwardConfig, HealthConfig, ListenerConfig, LogConfig, Role, RouteConfig, TlsConfig,
-    UpstreamConfig,
+    AccessLog, Balance, Config, ControlAddress, ControlConfig, CredentialConfig, DestinationConfig,
+    ErrorProfile, ForwardConfig, HealthConfig, ListenerConfig, LogConfig, Role, RouteConfig,
+    TlsConfig, UpstreamConfig,
 };
 use crate::access::{Access, AccessRule, ClaimRule, Fresh};
 use crate::revocation::{RegisterConfig, RevocationConfig, RevocationMode, WhenStale};
@@ -207,9 +207,10 @@ fn route(config: &RouteConfig) -> Value {
         "hosts": pattern.hosts.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "path": pattern.path.to_string(),
         "methods": methods.map(|set| set.iter().map(http::Method::as_str).collect::<Vec<_>>()),
-        "upstream": *config.upstream,
         "when_stale": when_stale(config.when_stale),
         "forward": forward(&config.forward),
+        "register_from": config.register_from.keys,
+        "register_from_cookies": config.register_from.cookies,
         "errors": match config.errors {
             ErrorProfile::Rfc6750 => "rfc6750",
             ErrorProfile::Flask => "flask",
@@ -223,6 +224,10 @@ fn route(config: &RouteConfig) -> Value {
         Access::Required(rule) => ("required", Some(rule)),
     };
     described["auth"] = auth.into();
+    match &config.destination {
+        DestinationConfig::Upstream(name) => described["upstream"] = json!(**name),
+        DestinationConfig::SelfService => described["serve"] = json!("self-service"),
+    }
     if let (Some(rule), Some(described)) = (rule, described.as_object_mut()) {
         described.extend(access_rule(rule));
     }

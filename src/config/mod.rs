@@ -210,17 +210,37 @@ pub struct RouteConfig {
     /// Which requests it takes.
     pub pattern: RoutePattern,
     /// Where they go.
-    pub upstream: Arc<str>,
+    pub destination: DestinationConfig,
     /// Who is let through.
     pub access: Access,
     /// What happens when the revocation state is too old.
     pub when_stale: WhenStale,
     /// What goes upstream.
     pub forward: ForwardConfig,
+    /// Where its answers hold tokens that are registered.
+    pub register_from: RegisterFrom,
     /// The form of our refusals.
     pub errors: ErrorProfile,
     /// Logs and counts what would be refused for its token, and lets it pass.
     pub shadow: bool,
+}
+
+/// `upstream = ".."` or `serve = ".."`: a route has exactly one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DestinationConfig {
+    /// They are forwarded to the upstream of this name.
+    Upstream(Arc<str>),
+    /// The gateway answers: the bearer of a token looks after his own.
+    SelfService,
+}
+
+/// Where the answers of a service that issues tokens hold them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RegisterFrom {
+    /// Members of a JSON body; dots lead into objects.
+    pub keys: Vec<Box<str>>,
+    /// Cookies that are set.
+    pub cookies: Vec<Box<str>>,
 }
 
 /// `forward = {..}`.
@@ -243,6 +263,15 @@ pub enum ErrorProfile {
     Flask,
     /// Status and challenge alone.
     Bare,
+}
+
+// === impl RegisterFrom ===
+
+impl RegisterFrom {
+    /// Whether answers are not looked at.
+    pub const fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.cookies.is_empty()
+    }
 }
 
 #[cfg(test)]

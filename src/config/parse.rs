@@ -1,6 +1,7 @@
 //! From the TOML's shape to the typed [`Config`]: every rule of one key and between keys.
 
 mod control;
+mod destination;
 mod forward;
 mod issuer;
 mod keys;

@@ -126,7 +126,8 @@ pub const KEYS: &[Key] = &[
     key("routes[].hosts", "list of hosts", Otherwise("any host"), "\"api.example.com\", or \"*.example.com\" for every name below it"),
     key("routes[].path", "path", Required, "a prefix by whole segments, or \"=/exact\" for one path"),
     key("routes[].methods", "list of methods", Otherwise("any method"), "HTTP methods, in upper case"),
-    key("routes[].upstream", "name", Required, "where requests go"),
+    key("routes[].upstream", "name", Otherwise("required, unless `serve`"), "where requests go"),
+    key("routes[].serve", "word", Otherwise("they go to `upstream`"), "what the gateway answers itself: \"self-service\" lets bearers log out and look after their tokens"),
     key("routes[].auth", "word", Required, "required, optional (a token may be missing, not wrong) or none"),
     key("routes[].issuers", "list of names", Otherwise("all"), "issuers whose tokens count here"),
     key("routes[].token_types", "list of kinds", Default("[\"access\"]"), "kinds of token accepted: \"access\", \"refresh\", \"both\" or a list"),
@@ -148,6 +149,8 @@ pub const KEYS: &[Key] = &[
     key("routes[].forward.token", "true or false", Default("true"), "whether the token is passed on"),
     key("routes[].forward.claims.*", "header name", Otherwise("no identity headers"), "header set from the verified claim; clients' own copies are removed"),
     key("routes[].forward.trailers", "true or false", Default("false"), "whether trailers pass (gRPC)"),
+    key("routes[].register_from", "list of texts", Default("[]"), "members of this route's JSON answers whose tokens are registered; dots lead into objects"),
+    key("routes[].register_from_cookies", "list of names", Default("[]"), "cookies that this route's answers set whose tokens are registered"),
     key("routes[].errors", "word", Default("\"rfc6750\""), "form of refusals: rfc6750 (challenge and RFC 9457 body), flask or bare"),
     key("routes[].shadow", "true or false", Default("false"), "log and count what would be refused, and let it pass"),
 ];

@@ -94,6 +94,8 @@ fn every_key_is_taken_and_described() {
         ("/listener/trusted_proxies/1", json!("192.0.2.1/32")),
         ("/control/address", json!("0.0.0.0:9902")),
         ("/control/credentials/1/secret", json!("***")),
+        ("/routes/2/serve", json!("self-service")),
+        ("/routes/2/check_revocation", json!(["access", "refresh"])),
         ("/issuers/0/algorithms", json!(["PS256", "EdDSA"])),
         ("/issuers/0/token_type/missing", json!("reject")),
         ("/issuers/1/issuer", json!(null)),

@@ -18,6 +18,7 @@ use super::error::BodyError;
 use super::exchange::Link;
 use super::hop::strip_trailers;
 use super::pool::Lease;
+use super::resumed::Resumed;
 
 /// The body of any answer a client gets.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub enum ResponseBody {
     Fixed(Fixed),
     /// An upstream's, streamed.
     Upstream(Box<UpstreamBody>),
+    /// An upstream's, of which something was read already.
+    Resumed(Box<Resumed>),
 }
 
 /// An upstream's body and the connection it comes from.
@@ -66,20 +69,23 @@ impl Body for ResponseBody {
         match self.get_mut() {
             Self::Fixed(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
             Self::Upstream(body) => body.poll(cx),
+            Self::Resumed(body) => body.poll(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Fixed(body) => body.is_end_stream(),
-            Self::Upstream(body) => body.body.is_end_stream(),
+            Self::Upstream(body) => body.is_end_stream(),
+            Self::Resumed(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Fixed(body) => body.size_hint(),
-            Self::Upstream(body) => body.body.size_hint(),
+            Self::Upstream(body) => body.size_hint(),
+            Self::Resumed(body) => body.size_hint(),
         }
     }
 }
@@ -104,7 +110,18 @@ impl UpstreamBody {
         ResponseBody::Upstream(Box::new(it))
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    pub(super) fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    pub(super) fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Poll::Ready(frame) = self.poll_incoming(cx) else {
             let Some(link) = &mut self.link else {
                 // The connection has ended: nothing can come any more.

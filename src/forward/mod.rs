@@ -27,6 +27,7 @@ mod hop;
 mod identity;
 mod pool;
 mod request_id;
+mod resumed;
 mod send;
 mod upload;
 mod upstream;
@@ -38,6 +39,7 @@ pub use error::{BodyError, ForwardError};
 pub use forwarded::client_address;
 pub use health::HealthChecker;
 pub use request_id::{RequestId, X_REQUEST_ID};
+pub use resumed::Resumed;
 pub use upstream::{Endpoint, Upstream};
 
 use pool::Pools;

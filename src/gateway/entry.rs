@@ -24,6 +24,7 @@ use crate::reject::{self, Rejection};
 use crate::revocation::Named;
 use crate::snapshot::{Route, RouteCounters, Snapshot};
 
+use super::serve::Served;
 use super::vigil::{self, Judge, Vigil};
 use super::{Admitted, Refused};
 
@@ -133,6 +134,13 @@ impl Entry {
             .filter(|_| watched)
             .map(|rule| Vigil::new(Arc::clone(judge), rule.check_revocation));
         self.answer(response, vigil)
+    }
+
+    /// An answer to a bearer's call.
+    pub(super) fn served(mut self, served: Served) -> Response<RecordedBody> {
+        self.outcome = "served";
+        self.reason = served.word;
+        self.answer(served.response, None)
     }
 
     /// Our own answer.

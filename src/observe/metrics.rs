@@ -54,6 +54,8 @@ pub struct Metrics {
     pub keys_confirmed: Family<Labels, Gauge>,
     /// Live entries, by claim.
     pub revocation_entries: Family<Labels, Gauge>,
+    /// Tokens looked for in the answers of services that issue them, by route and outcome.
+    pub registrations: Family<Labels, Counter>,
     /// Records applied, by op.
     pub revocation_records: Family<Labels, Counter>,
     /// Log entries that could not be decoded.
@@ -112,6 +114,7 @@ impl Metrics {
             keys: Family::default(),
             keys_confirmed: Family::default(),
             revocation_entries: Family::default(),
+            registrations: Family::default(),
             revocation_records: Family::default(),
             revocation_undecodable: Counter::default(),
             revocation_swept: Counter::default(),
@@ -293,6 +296,11 @@ impl Metrics {
             "config_generation",
             "The running configuration's number",
             self.config_generation.clone(),
+        );
+        registry.register(
+            "registrations",
+            "Tokens looked for in answers of services that issue them",
+            self.registrations.clone(),
         );
         registry.register("config_reloads", "Configuration reloads", self.config_reloads.clone());
     }

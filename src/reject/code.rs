@@ -22,12 +22,16 @@ pub enum Code {
     HeadersTooLarge,
     /// A scope is lacking (RFC 6750 §3.1 `insufficient_scope`).
     InsufficientScope,
+    /// The body is not what the call takes.
+    InvalidBody,
     /// The issuer's keys are not loaded.
     KeysUnavailable,
     /// The route does not take the method.
     MethodNotAllowed,
     /// No route.
     NoRoute,
+    /// The store did not take or confirm it.
+    NotRecorded,
     /// The client stopped sending its body.
     RequestTimeout,
     /// The revocation state can't be relied on.
@@ -40,6 +44,8 @@ pub enum Code {
     TokenInvalid,
     /// No token (RFC 6750 §3.1: a challenge without an error).
     TokenMissing,
+    /// None of the bearer's own tokens is called that.
+    TokenNotFound,
     /// The log-in was too long ago (RFC 9470 §3 `insufficient_user_authentication`).
     TokenNotFresh,
     /// The token was taken back.
@@ -56,7 +62,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the alphabet.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 25] = [
         Self::AccessDenied,
         Self::BadCredentials,
         Self::BadRequest,
@@ -65,15 +71,18 @@ impl Code {
         Self::ExpectationFailed,
         Self::HeadersTooLarge,
         Self::InsufficientScope,
+        Self::InvalidBody,
         Self::KeysUnavailable,
         Self::MethodNotAllowed,
         Self::NoRoute,
+        Self::NotRecorded,
         Self::RequestTimeout,
         Self::RevocationStale,
         Self::TargetTooLong,
         Self::TokenExpired,
         Self::TokenInvalid,
         Self::TokenMissing,
+        Self::TokenNotFound,
         Self::TokenNotFresh,
         Self::TokenRevoked,
         Self::UpstreamError,
@@ -92,15 +101,18 @@ impl Code {
             Self::ExpectationFailed => "expectation-failed",
             Self::HeadersTooLarge => "headers-too-large",
             Self::InsufficientScope => "insufficient-scope",
+            Self::InvalidBody => "invalid-body",
             Self::KeysUnavailable => "keys-unavailable",
             Self::MethodNotAllowed => "method-not-allowed",
             Self::NoRoute => "no-route",
+            Self::NotRecorded => "not-recorded",
             Self::RequestTimeout => "request-timeout",
             Self::RevocationStale => "revocation-stale",
             Self::TargetTooLong => "target-too-long",
             Self::TokenExpired => "token-expired",
             Self::TokenInvalid => "token-invalid",
             Self::TokenMissing => "token-missing",
+            Self::TokenNotFound => "token-not-found",
             Self::TokenNotFresh => "token-not-fresh",
             Self::TokenRevoked => "token-revoked",
             Self::UpstreamError => "upstream-error",
@@ -112,7 +124,7 @@ impl Code {
     /// The HTTP status. What we can't know is 503 and never 401: clients throw refresh tokens away on 401.
     pub const fn status(self) -> StatusCode {
         match self {
-            Self::BadCredentials | Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::BadCredentials | Self::BadRequest | Self::InvalidBody => StatusCode::BAD_REQUEST,
             Self::TokenExpired
             | Self::TokenInvalid
             | Self::TokenMissing
@@ -121,7 +133,7 @@ impl Code {
             Self::AccessDenied | Self::CsrfFailed | Self::InsufficientScope => {
                 StatusCode::FORBIDDEN
             }
-            Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::NoRoute | Self::TokenNotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -129,9 +141,10 @@ impl Code {
             Self::ExpectationFailed => StatusCode::EXPECTATION_FAILED,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::UpstreamError => StatusCode::BAD_GATEWAY,
-            Self::KeysUnavailable | Self::RevocationStale | Self::UpstreamUnavailable => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::KeysUnavailable
+            | Self::NotRecorded
+            | Self::RevocationStale
+            | Self::UpstreamUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
         }
     }
@@ -147,15 +160,18 @@ impl Code {
             Self::ExpectationFailed => "The expectation can't be met",
             Self::HeadersTooLarge => "The request header section is too large",
             Self::InsufficientScope => "The token lacks a required scope",
+            Self::InvalidBody => "The request body is not what is asked for here",
             Self::KeysUnavailable => "The issuer's keys are not available yet",
             Self::MethodNotAllowed => "The method is not allowed here",
             Self::NoRoute => "There is nothing here",
+            Self::NotRecorded => "It could not be recorded; saying it again is harmless",
             Self::RequestTimeout => "The request body did not arrive in time",
             Self::RevocationStale => "The revocation state can't be relied on right now",
             Self::TargetTooLong => "The request target is too long",
             Self::TokenExpired => "The token expired",
             Self::TokenInvalid => "The token is not accepted",
             Self::TokenMissing => "A token is required",
+            Self::TokenNotFound => "The specified token was not found",
             Self::TokenNotFresh => "A more recent log-in is required",
             Self::TokenRevoked => "The token was revoked",
             Self::UpstreamError => "The upstream failed",
@@ -167,7 +183,10 @@ impl Code {
     /// Seconds after which it is worth trying again (RFC 9110 §10.2.3).
     pub const fn retry_after(self) -> Option<u8> {
         match self {
-            Self::KeysUnavailable | Self::RevocationStale | Self::UpstreamUnavailable => Some(1),
+            Self::KeysUnavailable
+            | Self::NotRecorded
+            | Self::RevocationStale
+            | Self::UpstreamUnavailable => Some(1),
             _ => None,
         }
     }

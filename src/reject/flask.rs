@@ -60,7 +60,8 @@ impl Said {
             Rejection::Request(_)
             | Rejection::Target(_)
             | Rejection::Route(_)
-            | Rejection::Forward(_) => return None,
+            | Rejection::Forward(_)
+            | Rejection::Call(_) => return None,
         })
     }
 }

@@ -3,10 +3,12 @@
 //!
 //! The tables have no `_` arm: an error that nobody thought of does not compile.
 
+mod call;
 mod challenge;
 mod code;
 mod flask;
 mod problem;
+mod reasons;
 
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -20,10 +22,12 @@ use crate::forward::ForwardError;
 use crate::request::RequestError;
 use crate::revocation::RevocationError;
 use crate::route::{RouteError, TargetError};
+use crate::self_service::CallError;
 use crate::token::{BearerError, TokenError};
 
 pub use code::Code;
 pub use flask::{Asked, Said};
+pub use reasons::REASONS;
 
 /// Why a request is not forwarded, or its answer not delivered.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -52,6 +56,9 @@ pub enum Rejection {
     /// The upstream did not answer.
     #[error(transparent)]
     Forward(#[from] ForwardError),
+    /// What its bearer asked the gateway for was not done.
+    #[error(transparent)]
+    Call(#[from] CallError),
 }
 
 /// What an answer needs to know of the request and its route.
@@ -86,6 +93,7 @@ impl Rejection {
             Self::Revocation(error) => revocation_code(*error),
             Self::Access(error) => access_code(*error),
             Self::Forward(error) => forward_code(*error),
+            Self::Call(error) => call::code(*error),
         }
     }
 
@@ -103,6 +111,7 @@ impl Rejection {
             Self::Revocation(error) => revocation_reason(*error),
             Self::Access(error) => access_reason(*error),
             Self::Forward(error) => forward_reason(*error),
+            Self::Call(error) => call::reason(*error),
         }
     }
 
@@ -110,14 +119,28 @@ impl Rejection {
     pub const fn is_about_the_token(&self) -> bool {
         match self {
             Self::Bearer(_) | Self::Token(_) | Self::Revocation(_) | Self::Access(_) => true,
-            Self::Request(_) | Self::Target(_) | Self::Route(_) | Self::Forward(_) => false,
+            Self::Request(_)
+            | Self::Target(_)
+            | Self::Route(_)
+            | Self::Forward(_)
+            | Self::Call(_) => false,
         }
+    }
+
+    /// One sentence for the client; the code's own, unless there is something to put right.
+    const fn detail(&self) -> &'static str {
+        if let Self::Call(error) = self
+            && let Some(hint) = error.hint()
+        {
+            return hint;
+        }
+        self.code().detail()
     }
 
     /// The answer.
     pub fn into_response(self, context: Context<'_>) -> Response<Full<Bytes>> {
         let code = self.code();
-        let (status, media_type, body) = content(code, &context);
+        let (status, media_type, body) = content(code, self.detail(), &context);
         let mut response = Response::new(Full::new(body));
         *response.status_mut() = status;
         let fields = response.headers_mut();
@@ -145,17 +168,21 @@ impl Rejection {
     }
 }
 
-fn content(code: Code, context: &Context<'_>) -> (StatusCode, Option<&'static str>, Bytes) {
+fn content(
+    code: Code,
+    detail: &'static str,
+    context: &Context<'_>,
+) -> (StatusCode, Option<&'static str>, Bytes) {
     match context.profile {
         ErrorProfile::Rfc6750 => {
             let instance = format!("urn:portcullis:request:{}", context.request_id);
-            (code.status(), Some(problem::MEDIA_TYPE), problem::body(code, &instance))
+            (code.status(), Some(problem::MEDIA_TYPE), problem::body(code, detail, &instance))
         }
         ErrorProfile::Bare => (code.status(), None, Bytes::new()),
         ErrorProfile::Flask => {
             let (status, message) = match context.said {
                 Some(said) => (said.status, &*said.message),
-                None => (code.status(), code.detail()),
+                None => (code.status(), detail),
             };
             (status, Some(flask::MEDIA_TYPE), flask::body(message))
         }
@@ -333,67 +360,6 @@ const fn forward_reason(error: ForwardError) -> &'static str {
         ForwardError::BodyBroken => "body_broken",
     }
 }
-
-/// Every reason there is, in the order of the alphabet; the vocabulary of log and metric.
-pub const REASONS: [&str; 57] = [
-    "algorithm",
-    "audience",
-    "authority",
-    "bearer_malformed",
-    "bearer_prefix",
-    "bearer_repeated",
-    "body",
-    "body_broken",
-    "body_stalled",
-    "claim",
-    "connect",
-    "critical",
-    "csrf_claim",
-    "csrf_mismatch",
-    "csrf_missing",
-    "expectation",
-    "expired",
-    "framing",
-    "header",
-    "header_length",
-    "issuer",
-    "issuer_here",
-    "key",
-    "lifetime",
-    "malformed",
-    "method",
-    "missing",
-    "no_endpoint",
-    "no_keys",
-    "no_path",
-    "no_route",
-    "no_token_id",
-    "not_fresh",
-    "not_registered",
-    "not_yet_valid",
-    "path_ambiguous",
-    "path_malformed",
-    "protocol",
-    "revocations_not_loaded",
-    "revoked_claim",
-    "revoked_client",
-    "revoked_issuer",
-    "revoked_key",
-    "revoked_session",
-    "revoked_subject",
-    "revoked_token",
-    "rule",
-    "scope",
-    "signature",
-    "stale",
-    "target",
-    "target_length",
-    "timeout",
-    "token_type",
-    "too_long",
-    "typ",
-    "unknown_type",
-];
 
 #[cfg(test)]
 mod tests;

@@ -19,13 +19,13 @@ struct Problem<'a> {
 }
 
 /// The body; `instance` is the request's id, which the operator's log has too.
-pub(super) fn body(code: Code, instance: &str) -> Bytes {
+pub(super) fn body(code: Code, detail: &str, instance: &str) -> Bytes {
     let status = code.status();
     let problem = Problem {
         r#type: &format!("urn:portcullis:problem:{}", code.as_str()),
         title: status.canonical_reason().unwrap_or_default(),
         status: status.as_u16(),
-        detail: code.detail(),
+        detail,
         instance,
         code: code.as_str(),
     };

@@ -73,6 +73,22 @@ const FORWARD: [ForwardError; 7] = [
     ForwardError::BodyBroken,
 ];
 
+const CALL: [CallError; 13] = [
+    CallError::AllNotBoolean,
+    CallError::BodyBroken,
+    CallError::BodyStalled,
+    CallError::BodyTooLarge,
+    CallError::Malformed,
+    CallError::NoRegister,
+    CallError::NoSubject,
+    CallError::NoSuchToken,
+    CallError::NotConfirmed,
+    CallError::NotRecorded,
+    CallError::RevokeMissing,
+    CallError::RevokeNotBoolean,
+    CallError::TakenByOthers,
+];
+
 fn all() -> Vec<Rejection> {
     let mut all = vec![
         Rejection::Route(RouteError::NotFound),
@@ -85,6 +101,7 @@ fn all() -> Vec<Rejection> {
     all.extend(REVOCATION.map(Rejection::from));
     all.extend(ACCESS.map(Rejection::from));
     all.extend(FORWARD.map(Rejection::from));
+    all.extend(CALL.map(Rejection::from));
     all
 }
 
@@ -166,6 +183,6 @@ fn every_refusal_in_flask_s_form_is_a_message_without_a_challenge() {
         let (head, body) = answer_in(ErrorProfile::Flask, rejection.clone());
         assert_eq!(head.headers[CONTENT_TYPE], "application/json");
         assert!(!head.headers.contains_key(WWW_AUTHENTICATE), "{rejection:?}");
-        assert_eq!(body, serde_json::json!({ "msg": rejection.code().detail() }));
+        assert_eq!(body, serde_json::json!({ "msg": rejection.detail() }));
     }
 }

@@ -12,16 +12,16 @@ use crate::support::python::PythonApp;
 
 const SECRET: &str = "a-shared-secret-of-at-least-thirty-two-bytes";
 
-struct Example {
-    _app: PythonApp,
-    gateway: Running,
+pub struct Example {
+    pub app: PythonApp,
+    pub gateway: Running,
     _folder: TempDir,
 }
 
 // === impl Example ===
 
 impl Example {
-    fn start(name: &str) -> Self {
+    pub fn start(name: &str) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/flask").join(name);
         let folder = secrets();
         let path = |file: &str| folder.path().join(file).to_str().expect("UTF-8").to_owned();
@@ -41,7 +41,7 @@ impl Example {
             + "\n[log]\naccess = \"off\"\n";
         let gateway = Running::start(folder.path(), &text);
         app.say(&format!("http://{}", gateway.control));
-        Self { _app: app, gateway, _folder: folder }
+        Self { app, gateway, _folder: folder }
     }
 
     fn ask(&self, method: &str, path: &str, token: &str) -> Answer {

@@ -9,6 +9,7 @@ mod at_once; // a revocation holds from its acknowledgement on
 mod broker_away; // a broker that is dead or stands still, and nodes that start meanwhile
 #[cfg(any(feature = "nats", feature = "postgres", feature = "redis"))]
 mod broker_memory; // a broker that forgets, and nodes that do not
+mod browser; // a real browser with cookies and CSRF
 mod cli_alone; // the program without a gateway
 mod cli_control; // the program against a control port
 mod control_attacks; // the control port under attack
@@ -17,6 +18,7 @@ mod credentials; // where and how a credential may stand
 mod demo; // the README's first command
 mod drain; // stopping while requests are in flight
 mod examples; // the applications of examples/flask behind their gateways
+mod examples_older; // those of the library's version 3, asked by curl
 #[cfg(any(feature = "nats", feature = "redis"))]
 mod faults; // three nodes, and a broker that things happen to
 mod feed_contract; // what every store must do
@@ -50,8 +52,11 @@ mod postgres_order; // PostgreSQL's transactions in another order than their ids
 mod postgres_table; // PostgreSQL's table: rights, set-up, foreign rows
 mod refused_bodies; // bodies of refused requests
 mod register; // the allow-list, and who was given which tokens
+mod registering; // tokens registered where they are handed out
 mod reload; // another configuration while requests run
 mod revocation_flow; // from the log through the follower into the set
+mod self_service; // bearers look after their own tokens
+mod self_tokens; // bearers list, revoke and reinstate their own
 mod signals; // the program and what it is told by signals
 mod store_file; // the embedded store's file: cut, flipped, foreign, locked
 mod store_kill; // the embedded store's writer killed at random

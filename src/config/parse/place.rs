@@ -88,7 +88,7 @@ fn csrf(table: &Table<'_>) -> Option<Option<Csrf>> {
 }
 
 /// RFC 6265 §4.1.1: a cookie's name is a token.
-fn cookie_name(node: &Node<'_>) -> Option<Box<str>> {
+pub(super) fn cookie_name(node: &Node<'_>) -> Option<Box<str>> {
     let text = node.text()?;
     match HeaderName::from_bytes(text.as_bytes()) {
         Ok(_) if text.len() <= 64 => Some(text.into()),

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use http::Method;
 
-use super::{forward, place, reference, refuse_twice, revocation};
+use super::{destination, forward, place, reference, refuse_twice, revocation};
 use crate::access::{Access, AccessRule, ClaimRule, Fresh};
 use crate::config::raw::{Node, Table};
 use crate::config::units::seconds;
 use crate::config::{ErrorProfile, RouteConfig};
-use crate::revocation::RevocationConfig;
+use crate::revocation::{RevocationConfig, WhenStale};
 use crate::route::{HostPattern, MethodSet, PathPattern, RoutePattern};
 use crate::token::{Reading, TokenSource, TokenTypes};
 
@@ -90,21 +90,27 @@ fn route(
         Some(Arc::from(name))
     });
     let pattern = pattern(table);
-    let upstream = table.require("upstream", "the name of one of [upstreams]", |node| {
-        reference(node, "upstream", &names.upstreams).map(Arc::from)
-    });
+    let destination = destination::destination(table, names, pattern.as_ref().map(|it| &it.path));
     let errors = table.read("errors", errors);
     let access = access(table, names, revocation, reading(errors));
     let when_stale = table.read("when_stale", revocation::when_stale);
     let shadow = table.read("shadow", Node::flag);
     let forward = forward::forward(&table.section("forward"), access.as_ref());
+    let register_from = destination::register_from(table, revocation);
+    let served = table.has("serve");
+    let (access, otherwise) = if served {
+        (access.and_then(|access| destination::for_bearers(table, access)), WhenStale::Reject)
+    } else {
+        (access, revocation.when_stale)
+    };
     Some(RouteConfig {
         name: name?,
         pattern: pattern?,
-        upstream: upstream?,
+        destination: destination?,
         access: access?,
-        when_stale: when_stale.unwrap_or(revocation.when_stale),
+        when_stale: when_stale.unwrap_or(otherwise),
         forward: forward?,
+        register_from,
         errors: errors.unwrap_or(ErrorProfile::Rfc6750),
         shadow: shadow.unwrap_or(false),
     })

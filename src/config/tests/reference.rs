@@ -208,7 +208,11 @@ fn row(key: &Key) -> String {
 
 #[test]
 fn the_examples_of_the_documentation_are_taken() {
-    let docs = include_str!("../../../docs/configuration.md");
+    let docs = [
+        include_str!("../../../docs/configuration.md"),
+        include_str!("../../../docs/self-service.md"),
+    ];
+    let docs = docs.concat();
     let examples: Vec<&str> =
         docs.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     assert!(examples.len() >= 6, "{} examples", examples.len());

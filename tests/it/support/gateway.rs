@@ -114,8 +114,13 @@ impl TestGateway {
     /// Starts with these texts of the usual configuration replaced by others.
     #[track_caller]
     pub fn start_edited(routes: &str, edits: &[(&str, &str)]) -> Self {
+        Self::start_before(TestUpstream::start(), routes, edits)
+    }
+
+    /// The same before an upstream of the test's own.
+    #[track_caller]
+    pub fn start_before(upstream: TestUpstream, routes: &str, edits: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let upstream = TestUpstream::start();
         let text = edited(configuration(&upstream, routes), edits);
         Self::start_as(folder, upstream, &text)
     }

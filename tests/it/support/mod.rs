@@ -2,6 +2,7 @@
 
 #[cfg(any(feature = "nats", feature = "postgres", feature = "redis"))]
 pub mod brokers;
+pub mod browser;
 pub mod client;
 pub mod documents;
 pub mod eventually;
@@ -11,6 +12,7 @@ pub mod h2;
 pub mod held;
 pub mod issuer;
 pub mod jwks;
+pub mod login;
 pub mod program;
 pub mod python;
 pub mod raw;
