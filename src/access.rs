@@ -42,6 +42,8 @@ pub struct AccessRule {
     pub scopes: Vec<Box<str>>,
     /// Claims that must hold.
     pub claims: Vec<ClaimRule>,
+    /// Configured name of whoever else is asked, when all of this holds.
+    pub callback: Option<Arc<str>>,
 }
 
 /// How recently someone must have logged in (RFC 9470).
@@ -68,6 +70,30 @@ pub struct Permit {
     principal: Option<Principal>,
 }
 
+/// What the rule has to say of a principal.
+#[derive(Clone, Debug)]
+pub enum Leave {
+    /// It may pass.
+    Given(Permit),
+    /// It may pass if whoever else is asked lets it.
+    Pending(Pending),
+}
+
+/// A permit that waits for somebody else's verdict. Only this room makes one.
+#[derive(Clone, Debug)]
+pub struct Pending(Principal);
+
+/// What somebody else says of a token that was verified and checked here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may be used.
+    Allow,
+    /// Whoever bears it may not do this; another token would not help (403).
+    Deny,
+    /// It no longer holds: revoked or ended where it was issued (401).
+    Inactive,
+}
+
 /// Why a principal may not use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum AccessError {
@@ -86,6 +112,12 @@ pub enum AccessError {
     /// A claim rule does not hold.
     #[error("a claim of the token does not hold here")]
     Denied,
+    /// The route's callback says no.
+    #[error("the callback denies it")]
+    CallbackDenied,
+    /// The route's callback says that the token no longer holds (RFC 7662 §2.2).
+    #[error("the callback says that the token is not active")]
+    CallbackInactive,
 }
 
 // === impl Access ===
@@ -125,8 +157,8 @@ impl AccessRule {
         }
     }
 
-    /// Gives the permit, or says what is lacking.
-    pub fn authorize(&self, principal: Principal) -> Result<Permit, AccessError> {
+    /// Gives the permit, or one that waits for the callback's verdict, or says what is lacking.
+    pub fn authorize(&self, principal: Principal) -> Result<Leave, AccessError> {
         let claims = principal.claims();
         if !self.scopes.iter().all(|wanted| claims.scopes().any(|scope| scope == &**wanted)) {
             return Err(AccessError::InsufficientScope);
@@ -134,7 +166,10 @@ impl AccessRule {
         if !self.claims.iter().all(|rule| rule.holds(claims)) {
             return Err(AccessError::Denied);
         }
-        Ok(Permit { principal: Some(principal) })
+        Ok(match self.callback {
+            Some(_) => Leave::Pending(Pending(principal)),
+            None => Leave::Given(Permit { principal: Some(principal) }),
+        })
     }
 }
 
@@ -196,6 +231,19 @@ impl Permit {
     /// Who it was given to; `None` on public and optional routes used without a token.
     pub const fn principal(&self) -> Option<&Principal> {
         self.principal.as_ref()
+    }
+}
+
+// === impl Pending ===
+
+impl Pending {
+    /// The permit, if the verdict is in its favour.
+    pub(crate) fn answered(self, verdict: Verdict) -> Result<Permit, AccessError> {
+        match verdict {
+            Verdict::Allow => Ok(Permit { principal: Some(self.0) }),
+            Verdict::Deny => Err(AccessError::CallbackDenied),
+            Verdict::Inactive => Err(AccessError::CallbackInactive),
+        }
     }
 }
 

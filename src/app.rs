@@ -3,6 +3,7 @@
 //! The data plane has its own threads (`listen`), the control port another; everything else that
 //! waits for something runs on one background runtime.
 
+mod builder;
 mod desk;
 mod house;
 mod registering;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::runtime::Runtime;
 
+use crate::callback::Closures;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{AccessLog as AccessLogConfig, Config};
 use crate::control::{BindError, BoundAddress, BoundControl, Control};
@@ -34,6 +36,7 @@ use crate::revocation::{FeedConfig, FeedError, Revocations};
 use crate::shutdown::{Drain, Shutdown};
 use crate::snapshot::{Snapshot, SnapshotError};
 
+pub use builder::AppBuilder;
 pub use house::House;
 
 use desk::BackgroundDesk;
@@ -90,6 +93,19 @@ impl App {
     /// Opens the store, binds both ports and builds the first snapshot. `origin` is the file that a
     /// reload reads again.
     pub fn bind(config: Config, origin: Option<PathBuf>) -> Result<BoundApp, AppError> {
+        Self::bind_with(config, origin, &Closures::default())
+    }
+
+    /// For a program that embeds the library: the same, with callbacks of its own.
+    pub fn builder(config: Config) -> AppBuilder {
+        AppBuilder::new(config)
+    }
+
+    fn bind_with(
+        config: Config,
+        origin: Option<PathBuf>,
+        closures: &Closures,
+    ) -> Result<BoundApp, AppError> {
         // Twice is fine: the first provider stays.
         drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
         let background = background()?;
@@ -115,7 +131,7 @@ impl App {
             Arc::clone(&metrics),
             Arc::clone(&clock),
         );
-        let snapshot = Arc::new(Snapshot::build(Arc::new(config), &metrics, None)?);
+        let snapshot = Arc::new(Snapshot::build_with(Arc::new(config), &metrics, None, closures)?);
         metrics.config_generation.set(1);
         let gateway = Gateway::new(snapshot, revocations, clock, Arc::clone(&metrics), log);
         let tasks = Tasks::new(background.handle().clone());

@@ -1,6 +1,7 @@
 //! The story of a request: judged by [`Gateway::admit`], which does no I/O, then forwarded; or refused,
 //! and there is one way out for that. Either way it is told once, to the log and the metrics.
 
+mod ask;
 mod desk;
 mod entry;
 mod serve;
@@ -16,7 +17,7 @@ use http::request::Parts;
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
 
-use crate::access::{Access, AccessRule, Permit};
+use crate::access::{Access, AccessRule, Leave, Permit};
 use crate::clock::{Clock, UnixTime};
 use crate::config::ErrorProfile;
 use crate::forward::{Exchange, Forwarder, ResponseBody};
@@ -62,10 +63,17 @@ pub struct Admitted {
     pub route: Arc<Route>,
     /// The verified token, when one was shown.
     pub token: Option<Arc<Named>>,
-    /// The leave to forward it.
-    pub permit: Permit,
+    /// The leave to forward it, or what it still waits for.
+    pub leave: Leave,
     /// What a route in shadow would have refused it for.
     pub shadowed: Option<Rejection>,
+}
+
+/// A request's head and the time at which it is judged.
+#[derive(Clone, Copy)]
+struct Moment<'a> {
+    head: &'a Parts,
+    now: UnixTime,
 }
 
 /// A refusal, and the route that was found before it.
@@ -162,7 +170,12 @@ impl Gateway {
         let (mut head, body) = request.into_parts();
         let admitted = self.admit(snapshot, &mut head, entry.began_at())?;
         entry.admitted(&admitted);
-        let Admitted { route, permit, .. } = admitted;
+        let Admitted { route, leave, .. } = admitted;
+        let permit = match leave {
+            Leave::Given(permit) => permit,
+            // In a box: the routes that ask nobody don't carry the question's size.
+            Leave::Pending(_) => Box::pin(self.ask(snapshot, route.clone(), &head, entry)).await?,
+        };
         let upstream = match &route.destination {
             Destination::Upstream(upstream) => upstream,
             Destination::SelfService(path) => {
@@ -205,24 +218,8 @@ impl Gateway {
         now: UnixTime,
     ) -> Result<Admitted, Refused> {
         let route = self.route(snapshot, head).map_err(Refused::of)?;
-        let (token, permit) = self.permit(snapshot, &route, head, now);
-        match permit {
-            Ok(permit) => Ok(Admitted { route, token, permit, shadowed: None }),
-            Err(rejection) if route.shadow && rejection.is_about_the_token() => Ok(Admitted {
-                route,
-                token,
-                permit: Permit::anonymous(),
-                shadowed: Some(rejection),
-            }),
-            Err(rejection) => {
-                let claims = token.as_ref().map(|named| named.verified().claims());
-                let verifier = &snapshot.verifier;
-                let said = flask_rule(&route).and_then(|rule| {
-                    Said::of(&rejection, &Asked { head, rule, verifier, claims, now })
-                });
-                Err(Refused { route: Some(route), token, rejection, said })
-            }
-        }
+        let (token, leave) = self.permit(snapshot, &route, head, now);
+        decide(snapshot, route, token, leave, Moment { head, now })
     }
 
     fn route(&self, snapshot: &Snapshot, head: &mut Parts) -> Result<Arc<Route>, Rejection> {
@@ -243,28 +240,30 @@ impl Gateway {
         route: &Route,
         head: &Parts,
         now: UnixTime,
-    ) -> (Option<Arc<Named>>, Result<Permit, Rejection>) {
+    ) -> (Option<Arc<Named>>, Result<Leave, Rejection>) {
+        let anyone = || Leave::Given(Permit::anonymous());
         let rule = match &route.access {
-            Access::Public => return (None, Ok(Permit::anonymous())),
+            Access::Public => return (None, Ok(anyone())),
             Access::Optional(rule) | Access::Required(rule) => rule,
         };
         if rule.exempt_options && head.method == Method::OPTIONS {
-            return (None, Ok(Permit::anonymous()));
+            return (None, Ok(anyone()));
         }
         let found = match Found::find(&rule.token_from, rule.reading, head) {
             Ok(found) => found,
             Err(BearerError::Missing) if matches!(route.access, Access::Optional(_)) => {
-                return (None, Ok(Permit::anonymous()));
+                return (None, Ok(anyone()));
             }
             Err(error) => return (None, Err(error.into())),
         };
         match self.verify(snapshot, found.token, now) {
             Ok(named) => {
-                let permit = match found.matches(named.verified().claims()) {
+                let leave = match found.matches(named.verified().claims()) {
                     Ok(()) => self.authorize(route, rule, &named, now),
                     Err(error) => Err(error.into()),
                 };
-                (Some(named), permit)
+                let leave = leave.and_then(|leave| ask::known(snapshot, route, found.token, leave));
+                (Some(named), leave)
             }
             Err(error) => (None, Err(error.into())),
         }
@@ -276,7 +275,7 @@ impl Gateway {
         rule: &AccessRule,
         named: &Arc<Named>,
         now: UnixTime,
-    ) -> Result<Permit, Rejection> {
+    ) -> Result<Leave, Rejection> {
         rule.suits(named.verified(), now)?;
         let check = rule.check_revocation;
         let principal = self.revocations.admit(named, check, route.when_stale, now)?;
@@ -317,6 +316,33 @@ impl Refused {
     /// A refusal that is not about a token.
     const fn of(rejection: Rejection) -> Self {
         Self { route: None, token: None, rejection, said: None }
+    }
+}
+
+/// What has been decided, with the words for it.
+fn decide(
+    snapshot: &Snapshot,
+    route: Arc<Route>,
+    token: Option<Arc<Named>>,
+    leave: Result<Leave, Rejection>,
+    at: Moment<'_>,
+) -> Result<Admitted, Refused> {
+    match leave {
+        Ok(leave) => Ok(Admitted { route, token, leave, shadowed: None }),
+        Err(rejection) if route.shadow && rejection.is_about_the_token() => Ok(Admitted {
+            route,
+            token,
+            leave: Leave::Given(Permit::anonymous()),
+            shadowed: Some(rejection),
+        }),
+        Err(rejection) => {
+            let claims = token.as_ref().map(|named| named.verified().claims());
+            let (verifier, Moment { head, now }) = (&snapshot.verifier, at);
+            let said = flask_rule(&route).and_then(|rule| {
+                Said::of(&rejection, &Asked { head, rule, verifier, claims, now })
+            });
+            Err(Refused { route: Some(route), token, rejection, said })
+        }
     }
 }
 

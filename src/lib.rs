@@ -2,13 +2,15 @@
 //!
 //! A request's path, room by room: [`listen`] accepts it, [`request`] refuses what has more than one
 //! meaning, [`route`] finds who takes it, [`token`] verifies its bearer, [`revocation`] looks whether that
-//! was taken back, [`access`] asks whether it suffices, [`forward`] sends it on; [`reject`] is the one way
-//! out. [`gateway`] tells that story in one function. `ARCHITECTURE.md` has the layers and the invariants.
+//! was taken back, [`access`] asks whether it suffices, [`callback`] asks somebody else where the route says so,
+//! [`forward`] sends it on; [`reject`] is the one way out. [`gateway`] tells that story in one function.
+//! `ARCHITECTURE.md` has the layers and the invariants.
 
 pub mod access;
 pub mod app;
 pub mod backoff;
 pub mod body;
+pub mod callback;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::access::Access;
+use crate::callback::{Callback, CallbackSetupError, Callbacks, Closures};
 use crate::config::{
     Config, DestinationConfig, ErrorProfile, ForwardConfig, RegisterFrom, RouteConfig,
     UpstreamConfig,
@@ -39,6 +40,8 @@ pub struct Snapshot {
     pub verifier: Verifier,
     /// Groups of endpoints, by name.
     pub upstreams: Upstreams,
+    /// Who else is asked about tokens.
+    pub callbacks: Callbacks,
     /// Whose forwarding fields are believed.
     pub trusted_proxies: TrustedProxies,
     /// Header fields that any route sets from claims.
@@ -54,6 +57,8 @@ pub struct Route {
     pub name: Arc<str>,
     /// Who is let through.
     pub access: Access,
+    /// Who else is asked.
+    pub callback: Option<Arc<Callback>>,
     /// What happens when the revocation state is too old.
     pub when_stale: WhenStale,
     /// Where requests go.
@@ -99,20 +104,37 @@ pub enum SnapshotError {
     /// An issuer's keys can't be loaded.
     #[error("issuer \"{0}\": {1}")]
     Keys(Arc<str>, #[source] KeysError),
+    /// A callback can't be built.
+    #[error("callback \"{0}\": {1}")]
+    Callback(Arc<str>, #[source] CallbackSetupError),
 }
 
 // === impl Snapshot ===
 
 impl Snapshot {
-    /// Builds what runs. Issuers and upstreams that did not change are taken over from `previous`,
-    /// with their keys and connections.
+    /// Builds what runs. Issuers, upstreams and callbacks that did not change are taken over from
+    /// `previous`, with their keys, connections and verdicts; so are its closures.
     pub fn build(
         config: Arc<Config>,
         metrics: &Arc<Metrics>,
         previous: Option<&Self>,
     ) -> Result<Self, SnapshotError> {
+        let closures = previous.map(|it| it.callbacks.closures().clone()).unwrap_or_default();
+        Self::build_with(config, metrics, previous, &closures)
+    }
+
+    /// The same with closures that the configuration's callbacks may name.
+    pub fn build_with(
+        config: Arc<Config>,
+        metrics: &Arc<Metrics>,
+        previous: Option<&Self>,
+        closures: &Closures,
+    ) -> Result<Self, SnapshotError> {
         let upstreams = upstreams(&config, metrics, previous);
-        let route = |row: &RouteConfig| Arc::new(Route::new(row, &upstreams, metrics));
+        let before = previous.map(|previous| &previous.callbacks);
+        let callbacks = Callbacks::build(&config.callbacks, closures, metrics, before)
+            .map_err(|(name, error)| SnapshotError::Callback(name, error))?;
+        let route = |row: &RouteConfig| Arc::new(Route::new(row, &upstreams, &callbacks, metrics));
         let routes: Vec<Arc<Route>> = config.routes.iter().map(route).collect();
         let patterns = config.routes.iter().map(|row| row.pattern.clone());
         let table = RouteTable::build(patterns.zip(routes.iter().cloned()))
@@ -128,6 +150,7 @@ impl Snapshot {
             limits: HeadLimits::from(&config.listener.limits),
             routes: table,
             upstreams,
+            callbacks,
             config,
         })
     }
@@ -136,9 +159,16 @@ impl Snapshot {
 // === impl Route ===
 
 impl Route {
-    fn new(row: &RouteConfig, upstreams: &Upstreams, metrics: &Arc<Metrics>) -> Self {
+    fn new(
+        row: &RouteConfig,
+        upstreams: &Upstreams,
+        callbacks: &Callbacks,
+        metrics: &Arc<Metrics>,
+    ) -> Self {
+        let callback = row.access.rule().and_then(|rule| rule.callback.as_deref());
         Self {
             name: Arc::clone(&row.name),
+            callback: callback.and_then(|name| callbacks.find(name)).cloned(),
             access: row.access.clone(),
             when_stale: row.when_stale,
             destination: Destination::new(row, upstreams),

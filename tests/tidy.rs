@@ -9,7 +9,18 @@ const LAYERS: &[(u8, &[&str])] = &[
     (6, &["main", "cli", "demo"]),
     (5, &["app", "control"]),
     (4, &["gateway", "snapshot"]),
-    (3, &["listen", "forward", "feed", "reject", "token/refresh", "revocation/follower"]),
+    (
+        3,
+        &[
+            "listen",
+            "forward",
+            "feed",
+            "reject",
+            "callback",
+            "token/refresh",
+            "revocation/follower",
+        ],
+    ),
     (2, &["config"]),
     (1, &["request", "route", "token", "revocation", "access", "self_service"]),
     (
@@ -28,11 +39,13 @@ const NEIGHBOURS: &[(&str, &str)] = &[
     ("app", "control"),
     ("gateway", "snapshot"),
     ("reject", "forward"),
+    ("reject", "callback"),
     ("revocation", "token"),
     ("access", "token"),
     ("access", "revocation"),
     ("control", "app"),
     ("self_service", "revocation"),
+    ("deadline", "instant"),
 ];
 
 /// Calls that have no place in the tree, and the one file each may be in.

@@ -18,8 +18,10 @@ use crate::token::{
     TokenTypes, TypeHeaders,
 };
 
+mod callback;
 mod store;
 
+use callback::callback;
 use store::store;
 
 const SECRET: &str = "***";
@@ -30,6 +32,7 @@ impl Config {
     /// What is in force, defaults included, for an operator to read; no secret is in it.
     pub fn describe(&self) -> Value {
         let upstreams = self.upstreams.iter().map(|up| (up.name.to_string(), upstream(up)));
+        let callbacks = self.callbacks.iter().map(|it| (it.name.to_string(), callback(it)));
         json!({
             "listener": listener(&self.listener),
             "control": control(&self.control),
@@ -37,6 +40,7 @@ impl Config {
             "issuers": self.issuers.iter().map(issuer).collect::<Vec<_>>(),
             "revocation": revocation(&self.revocation),
             "upstreams": upstreams.collect::<Map<_, _>>(),
+            "callbacks": callbacks.collect::<Map<_, _>>(),
             "routes": self.routes.iter().map(route).collect::<Vec<_>>(),
         })
     }
@@ -247,6 +251,7 @@ fn access_rule(rule: &AccessRule) -> Map<String, Value> {
         ("fresh", fresh(rule.fresh)),
         ("scopes", json!(rule.scopes)),
         ("claims", rule.claims.iter().map(claim).collect()),
+        ("callback", json!(rule.callback.as_deref())),
     ]
     .map(|(key, value)| (key.to_owned(), value))
     .into_iter()

@@ -17,6 +17,7 @@ use crate::route::RoutePattern;
 use crate::secret::Secret;
 use crate::token::{ClaimPath, IssuerConfig};
 
+mod callback;
 mod describe;
 mod error;
 mod load;
@@ -25,6 +26,7 @@ mod raw;
 pub mod reference;
 mod units;
 
+pub use callback::{CallbackCache, CallbackConfig, CallbackEndpoint, CallbackKind, WhenDown};
 pub use error::{ConfigError, ConfigErrors};
 
 /// All of `gateway.toml`.
@@ -42,6 +44,8 @@ pub struct Config {
     pub revocation: RevocationConfig,
     /// Named groups of endpoints.
     pub upstreams: Vec<UpstreamConfig>,
+    /// Who else can be asked about a token.
+    pub callbacks: Vec<CallbackConfig>,
     /// Routes, in the file's order.
     pub routes: Vec<RouteConfig>,
 }

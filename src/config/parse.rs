@@ -1,5 +1,6 @@
 //! From the TOML's shape to the typed [`Config`]: every rule of one key and between keys.
 
+mod callback;
 mod control;
 mod destination;
 mod forward;
@@ -29,9 +30,12 @@ pub(super) fn config(root: &Table<'_>) -> Option<Config> {
     let log = log(&root.section("log"));
     let issuers = issuer::issuers(&issuer_rows);
     let upstreams = upstream::upstreams(&upstream_rows);
+    let callback_rows = root.section("callbacks").named();
+    let callbacks = callback::callbacks(&callback_rows);
     let names = route::Names {
         issuers: issuer_rows.iter().filter_map(|row| row.peek("name")).collect(),
         upstreams: upstream_rows.iter().map(|(name, _)| *name).collect(),
+        callbacks: callback_rows.iter().map(|(name, _)| *name).collect(),
     };
     let routes = route::routes(&route_rows, &names, &revocation);
     if route_rows.is_empty() && !root.has("routes") {
@@ -42,8 +46,8 @@ pub(super) fn config(root: &Table<'_>) -> Option<Config> {
     let control = control?;
     refuse_same_address(&control_table, &listener, &control);
     upstream::refuse_loops(&upstream_rows, listener.address, &control.address);
-    let (issuers, upstreams, routes) = (issuers?, upstreams?, routes?);
-    Some(Config { listener, control, log, issuers, revocation, upstreams, routes })
+    let (issuers, upstreams, callbacks, routes) = (issuers?, upstreams?, callbacks?, routes?);
+    Some(Config { listener, control, log, issuers, revocation, upstreams, callbacks, routes })
 }
 
 fn refuse_same_address(table: &Table<'_>, listener: &ListenerConfig, control: &ControlConfig) {

@@ -117,6 +117,16 @@ fn every_key_is_taken_and_described() {
         ("/routes/0/check_revocation", json!([])),
         ("/routes/0/claims/0/any_of", json!(["buyer", "7", "true"])),
         ("/routes/0/forward/claims", json!({ "sub": "x-auth-subject", "a.b": "x-auth-b" })),
+        ("/routes/0/callback", json!("login")),
+        (
+            "/callbacks/login/url",
+            json!("https://login.example.com/realms/shop/token/introspection?***"),
+        ),
+        ("/callbacks/login/client_secret", json!("***")),
+        ("/callbacks/login/cache/refused_ttl", json!("1s")),
+        ("/callbacks/plans/cache/refused_ttl", json!("5s")),
+        ("/callbacks/plans/bearer_secret", json!("***")),
+        ("/callbacks/mine/when_down", json!("reject")),
         ("/routes/1/auth", json!("none")),
     ] {
         assert_eq!(described.pointer(pointer), Some(&value), "{pointer}");

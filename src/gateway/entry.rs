@@ -113,6 +113,11 @@ impl Entry {
         &self.request_id
     }
 
+    /// The token, once it is verified.
+    pub(super) fn token(&self) -> Option<Arc<Named>> {
+        self.token.clone()
+    }
+
     pub(super) fn admitted(&mut self, admitted: &Admitted) {
         self.route = Some(Arc::clone(&admitted.route));
         self.token.clone_from(&admitted.token);

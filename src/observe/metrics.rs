@@ -82,6 +82,18 @@ pub struct Metrics {
     pub revocation_given_back: Counter,
     /// 1 while this node's own copy is written.
     pub local_copy_written: Gauge,
+    /// Questions that callbacks were asked, by callback.
+    pub callback_asked: Family<Labels, Counter>,
+    /// Requests for which a kept verdict was found, by callback.
+    pub callback_cached: Family<Labels, Counter>,
+    /// Verdicts that questions brought, by callback and verdict (`allow`, `deny`, `inactive`).
+    pub callback_verdicts: Family<Labels, Counter>,
+    /// Questions that brought no verdict, by callback and reason.
+    pub callback_failures: Family<Labels, Counter>,
+    /// Requests let through because no answer came, by callback.
+    pub callback_passed_while_down: Family<Labels, Counter>,
+    /// From a question to its answer, by callback.
+    pub callback_seconds: Family<Labels, Histogram, fn() -> Histogram>,
     /// Control calls, by call and status.
     pub control_requests: Family<Labels, Counter>,
     /// Access-log lines dropped because the writer was behind.
@@ -128,6 +140,12 @@ impl Metrics {
             revocation_owed: Gauge::default(),
             revocation_given_back: Counter::default(),
             local_copy_written: Gauge::default(),
+            callback_asked: Family::default(),
+            callback_cached: Family::default(),
+            callback_verdicts: Family::default(),
+            callback_failures: Family::default(),
+            callback_passed_while_down: Family::default(),
+            callback_seconds: Family::new_with_constructor(callback_histogram),
             control_requests: Family::default(),
             log_dropped: Counter::default(),
             config_generation: Gauge::default(),
@@ -137,6 +155,7 @@ impl Metrics {
         it.register_keys_and_revocations();
         it.register_local_copy();
         it.register_tokens();
+        it.register_callbacks();
         it.register_control();
         it
     }
@@ -289,6 +308,36 @@ impl Metrics {
         );
     }
 
+    fn register_callbacks(&mut self) {
+        let registry = self.registry.sub_registry_with_prefix("portcullis");
+        registry.register("callback_asked", "Questions asked", self.callback_asked.clone());
+        registry.register(
+            "callback_cached",
+            "Requests for which a kept verdict was found",
+            self.callback_cached.clone(),
+        );
+        registry.register(
+            "callback_verdicts",
+            "Verdicts that questions brought",
+            self.callback_verdicts.clone(),
+        );
+        registry.register(
+            "callback_failures",
+            "Questions that brought no verdict",
+            self.callback_failures.clone(),
+        );
+        registry.register(
+            "callback_passed_while_down",
+            "Requests let through because no answer came",
+            self.callback_passed_while_down.clone(),
+        );
+        registry.register(
+            "callback_seconds",
+            "From a question to its answer",
+            self.callback_seconds.clone(),
+        );
+    }
+
     fn register_control(&mut self) {
         let registry = self.registry.sub_registry_with_prefix("portcullis");
         registry.register("control_requests", "Control calls", self.control_requests.clone());
@@ -316,5 +365,13 @@ impl Default for Metrics {
 fn propagation_histogram() -> Histogram {
     Histogram::new([
         0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0,
+    ])
+}
+
+/// 100 µs to 10 s.
+fn callback_histogram() -> Histogram {
+    Histogram::new([
+        0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+        5.0, 10.0,
     ])
 }

@@ -9,7 +9,9 @@ pub(super) fn challenge(code: Code, context: &Context<'_>) -> Option<HeaderValue
     let error = match code {
         Code::TokenMissing => None,
         Code::BadCredentials => Some("invalid_request"),
-        Code::TokenExpired | Code::TokenInvalid | Code::TokenRevoked => Some("invalid_token"),
+        Code::TokenExpired | Code::TokenInactive | Code::TokenInvalid | Code::TokenRevoked => {
+            Some("invalid_token")
+        }
         Code::TokenNotFresh => Some("insufficient_user_authentication"),
         Code::InsufficientScope => Some("insufficient_scope"),
         _ => return None,

@@ -14,6 +14,10 @@ pub enum Code {
     BadRequest,
     /// The body is longer than the limit.
     BodyTooLarge,
+    /// Whoever the route asks denies it.
+    CallbackDenied,
+    /// Whoever the route asks has no verdict that counts.
+    CallbackUnavailable,
     /// A cookie alone, or with another token's CSRF field: another site may have sent the request.
     CsrfFailed,
     /// An expectation other than `100-continue`.
@@ -40,6 +44,8 @@ pub enum Code {
     TargetTooLong,
     /// The token has expired.
     TokenExpired,
+    /// Whoever the route asks says that the token no longer holds (RFC 7662 §2.2).
+    TokenInactive,
     /// The token is not acceptable (RFC 6750 §3.1 `invalid_token`).
     TokenInvalid,
     /// No token (RFC 6750 §3.1: a challenge without an error).
@@ -62,11 +68,13 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the alphabet.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 28] = [
         Self::AccessDenied,
         Self::BadCredentials,
         Self::BadRequest,
         Self::BodyTooLarge,
+        Self::CallbackDenied,
+        Self::CallbackUnavailable,
         Self::CsrfFailed,
         Self::ExpectationFailed,
         Self::HeadersTooLarge,
@@ -80,6 +88,7 @@ impl Code {
         Self::RevocationStale,
         Self::TargetTooLong,
         Self::TokenExpired,
+        Self::TokenInactive,
         Self::TokenInvalid,
         Self::TokenMissing,
         Self::TokenNotFound,
@@ -97,6 +106,8 @@ impl Code {
             Self::BadCredentials => "bad-credentials",
             Self::BadRequest => "bad-request",
             Self::BodyTooLarge => "body-too-large",
+            Self::CallbackDenied => "callback-denied",
+            Self::CallbackUnavailable => "callback-unavailable",
             Self::CsrfFailed => "csrf-failed",
             Self::ExpectationFailed => "expectation-failed",
             Self::HeadersTooLarge => "headers-too-large",
@@ -110,6 +121,7 @@ impl Code {
             Self::RevocationStale => "revocation-stale",
             Self::TargetTooLong => "target-too-long",
             Self::TokenExpired => "token-expired",
+            Self::TokenInactive => "token-inactive",
             Self::TokenInvalid => "token-invalid",
             Self::TokenMissing => "token-missing",
             Self::TokenNotFound => "token-not-found",
@@ -126,13 +138,15 @@ impl Code {
         match self {
             Self::BadCredentials | Self::BadRequest | Self::InvalidBody => StatusCode::BAD_REQUEST,
             Self::TokenExpired
+            | Self::TokenInactive
             | Self::TokenInvalid
             | Self::TokenMissing
             | Self::TokenNotFresh
             | Self::TokenRevoked => StatusCode::UNAUTHORIZED,
-            Self::AccessDenied | Self::CsrfFailed | Self::InsufficientScope => {
-                StatusCode::FORBIDDEN
-            }
+            Self::AccessDenied
+            | Self::CallbackDenied
+            | Self::CsrfFailed
+            | Self::InsufficientScope => StatusCode::FORBIDDEN,
             Self::NoRoute | Self::TokenNotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
@@ -141,7 +155,8 @@ impl Code {
             Self::ExpectationFailed => StatusCode::EXPECTATION_FAILED,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::UpstreamError => StatusCode::BAD_GATEWAY,
-            Self::KeysUnavailable
+            Self::CallbackUnavailable
+            | Self::KeysUnavailable
             | Self::NotRecorded
             | Self::RevocationStale
             | Self::UpstreamUnavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -156,6 +171,8 @@ impl Code {
             Self::BadCredentials => "The request must carry exactly one well-formed credential",
             Self::BadRequest => "The request is malformed or ambiguous",
             Self::BodyTooLarge => "The request body is too large",
+            Self::CallbackDenied => "The token's bearer is denied here",
+            Self::CallbackUnavailable => "Whether the token holds can't be found out right now",
             Self::CsrfFailed => "The request does not prove that its own site sent it",
             Self::ExpectationFailed => "The expectation can't be met",
             Self::HeadersTooLarge => "The request header section is too large",
@@ -169,6 +186,7 @@ impl Code {
             Self::RevocationStale => "The revocation state can't be relied on right now",
             Self::TargetTooLong => "The request target is too long",
             Self::TokenExpired => "The token expired",
+            Self::TokenInactive => "The token no longer holds",
             Self::TokenInvalid => "The token is not accepted",
             Self::TokenMissing => "A token is required",
             Self::TokenNotFound => "The specified token was not found",
@@ -183,7 +201,8 @@ impl Code {
     /// Seconds after which it is worth trying again (RFC 9110 §10.2.3).
     pub const fn retry_after(self) -> Option<u8> {
         match self {
-            Self::KeysUnavailable
+            Self::CallbackUnavailable
+            | Self::KeysUnavailable
             | Self::NotRecorded
             | Self::RevocationStale
             | Self::UpstreamUnavailable => Some(1),

@@ -52,6 +52,7 @@ impl Said {
         Some(match rejection {
             Rejection::Bearer(error) => of_place(*error, asked),
             Rejection::Token(error) => of_token(*error, asked)?,
+            Rejection::Access(AccessError::CallbackDenied) => return None,
             Rejection::Access(error) => of_access(*error, asked),
             Rejection::Revocation(RevocationError::NotLoaded | RevocationError::Stale) => {
                 return None;
@@ -60,6 +61,7 @@ impl Said {
             Rejection::Request(_)
             | Rejection::Target(_)
             | Rejection::Route(_)
+            | Rejection::Callback(_)
             | Rejection::Forward(_)
             | Rejection::Call(_) => return None,
         })
@@ -95,7 +97,9 @@ fn of_access(error: AccessError, asked: &Asked<'_>) -> Said {
             invalid("Fresh claim (fresh) must be a boolean or a timestamp.")
         }
         AccessError::NotFresh => unauthorized("Fresh token required"),
-        AccessError::InsufficientScope | AccessError::Denied => {
+        // Its block list is a callback, and this is what it says then.
+        AccessError::CallbackInactive => unauthorized("Token has been revoked"),
+        AccessError::InsufficientScope | AccessError::Denied | AccessError::CallbackDenied => {
             said(StatusCode::BAD_REQUEST, "User claims verification failed")
         }
     }

@@ -13,6 +13,7 @@ fn rule(token_from: Vec<TokenSource>) -> AccessRule {
         check_revocation: TokenTypes::BOTH,
         scopes: Vec::new(),
         claims: Vec::new(),
+        callback: None,
     }
 }
 

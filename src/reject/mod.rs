@@ -17,6 +17,7 @@ use http_body_util::Full;
 use thiserror::Error;
 
 use crate::access::{AccessError, Fresh};
+use crate::callback::CallbackError;
 use crate::config::ErrorProfile;
 use crate::forward::ForwardError;
 use crate::request::RequestError;
@@ -53,6 +54,9 @@ pub enum Rejection {
     /// Its token does not suffice.
     #[error(transparent)]
     Access(#[from] AccessError),
+    /// The route's callback has no verdict that counts.
+    #[error(transparent)]
+    Callback(#[from] CallbackError),
     /// The upstream did not answer.
     #[error(transparent)]
     Forward(#[from] ForwardError),
@@ -92,6 +96,7 @@ impl Rejection {
             Self::Token(error) => token_code(*error),
             Self::Revocation(error) => revocation_code(*error),
             Self::Access(error) => access_code(*error),
+            Self::Callback(_) => Code::CallbackUnavailable,
             Self::Forward(error) => forward_code(*error),
             Self::Call(error) => call::code(*error),
         }
@@ -110,6 +115,7 @@ impl Rejection {
             Self::Token(error) => token_reason(*error),
             Self::Revocation(error) => revocation_reason(*error),
             Self::Access(error) => access_reason(*error),
+            Self::Callback(error) => error.reason(),
             Self::Forward(error) => forward_reason(*error),
             Self::Call(error) => call::reason(*error),
         }
@@ -118,7 +124,11 @@ impl Rejection {
     /// Whether a route in shadow lets the request pass all the same: the refusal is about the token.
     pub const fn is_about_the_token(&self) -> bool {
         match self {
-            Self::Bearer(_) | Self::Token(_) | Self::Revocation(_) | Self::Access(_) => true,
+            Self::Bearer(_)
+            | Self::Token(_)
+            | Self::Revocation(_)
+            | Self::Access(_)
+            | Self::Callback(_) => true,
             Self::Request(_)
             | Self::Target(_)
             | Self::Route(_)
@@ -321,6 +331,8 @@ const fn revocation_reason(error: RevocationError) -> &'static str {
 
 const fn access_code(error: AccessError) -> Code {
     match error {
+        AccessError::CallbackDenied => Code::CallbackDenied,
+        AccessError::CallbackInactive => Code::TokenInactive,
         AccessError::Denied => Code::AccessDenied,
         AccessError::InsufficientScope => Code::InsufficientScope,
         AccessError::Issuer | AccessError::TokenType => Code::TokenInvalid,
@@ -330,6 +342,8 @@ const fn access_code(error: AccessError) -> Code {
 
 const fn access_reason(error: AccessError) -> &'static str {
     match error {
+        AccessError::CallbackDenied => "callback_denied",
+        AccessError::CallbackInactive => "callback_inactive",
         AccessError::Denied => "rule",
         AccessError::InsufficientScope => "scope",
         AccessError::Issuer => "issuer_here",

@@ -1,7 +1,7 @@
 //! The words an operator is told: one vocabulary for log and metric.
 
 /// Every reason there is, in the order of the alphabet.
-pub const REASONS: [&str; 64] = [
+pub const REASONS: [&str; 75] = [
     "algorithm",
     "audience",
     "authority",
@@ -12,6 +12,17 @@ pub const REASONS: [&str; 64] = [
     "body_broken",
     "body_stalled",
     "call_body",
+    "callback_answer",
+    "callback_busy",
+    "callback_connect",
+    "callback_contradiction",
+    "callback_denied",
+    "callback_down",
+    "callback_failed",
+    "callback_inactive",
+    "callback_status",
+    "callback_timeout",
+    "callback_unavailable",
     "claim",
     "connect",
     "critical",

@@ -56,12 +56,25 @@ const REVOCATION: [RevocationError; 11] = [
     RevocationError::NotLoaded,
     RevocationError::Stale,
 ];
-const ACCESS: [AccessError; 5] = [
+const ACCESS: [AccessError; 7] = [
+    AccessError::CallbackDenied,
+    AccessError::CallbackInactive,
     AccessError::NotFresh,
     AccessError::TokenType,
     AccessError::Issuer,
     AccessError::InsufficientScope,
     AccessError::Denied,
+];
+const CALLBACK: [CallbackError; 9] = [
+    CallbackError::Answer,
+    CallbackError::Busy,
+    CallbackError::Connect,
+    CallbackError::Contradiction,
+    CallbackError::Down,
+    CallbackError::Failed,
+    CallbackError::Status,
+    CallbackError::TimedOut,
+    CallbackError::Unavailable,
 ];
 const FORWARD: [ForwardError; 7] = [
     ForwardError::NoEndpoint,
@@ -100,6 +113,7 @@ fn all() -> Vec<Rejection> {
     all.extend(TOKEN.map(Rejection::from));
     all.extend(REVOCATION.map(Rejection::from));
     all.extend(ACCESS.map(Rejection::from));
+    all.extend(CALLBACK.map(Rejection::from));
     all.extend(FORWARD.map(Rejection::from));
     all.extend(CALL.map(Rejection::from));
     all

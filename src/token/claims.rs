@@ -62,6 +62,11 @@ impl Claims {
         self.text_dates
     }
 
+    /// Every member, as the token has it.
+    pub const fn members(&self) -> &Map<String, Value> {
+        &self.members
+    }
+
     /// The member of that name, whatever its type.
     pub fn member(&self, name: &str) -> Option<&Value> {
         self.members.get(name)

@@ -21,7 +21,7 @@ mod pyjwt;
 mod refresh;
 mod rules;
 mod signature;
-mod strict_json;
+pub(crate) mod strict_json;
 mod types;
 mod verify;
 

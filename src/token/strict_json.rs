@@ -17,7 +17,7 @@ const MEMBERS: u32 = 256;
 
 /// The text is not a JSON object, or could be read in more than one way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NotStrict;
+pub(crate) struct NotStrict;
 
 /// What is left of the bounds; copies share the count of members.
 #[derive(Clone, Copy)]
@@ -161,7 +161,7 @@ impl<'de> Visitor<'de> for TextVisitor {
 }
 
 /// Reads one JSON object and nothing after it.
-pub(super) fn parse_object(bytes: &[u8]) -> Result<Map<String, Value>, NotStrict> {
+pub(crate) fn parse_object(bytes: &[u8]) -> Result<Map<String, Value>, NotStrict> {
     parse_with(bytes, |bounds, de| de.deserialize_map(ObjectVisitor(bounds)))
 }
 

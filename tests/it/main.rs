@@ -10,6 +10,9 @@ mod broker_away; // a broker that is dead or stands still, and nodes that start 
 #[cfg(any(feature = "nats", feature = "postgres", feature = "redis"))]
 mod broker_memory; // a broker that forgets, and nodes that do not
 mod browser; // a real browser with cookies and CSRF
+mod callback_examples; // the examples of callbacks, run
+mod callback_faults; // callbacks that are down, slow, lying, flooding
+mod callbacks; // somebody else asked about a token
 mod cli_alone; // the program without a gateway
 mod cli_control; // the program against a control port
 mod control_attacks; // the control port under attack

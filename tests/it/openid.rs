@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-use crate::support::client::{ask, get};
+use crate::support::client::{Answer, ask, get};
 use crate::support::gateway::{CREDENTIAL, Running};
 use crate::support::upstream::TestUpstream;
 
@@ -49,13 +49,29 @@ impl Provider {
 
     /// An access token for the client, by client credentials (RFC 6749 §4.4).
     fn token(&self, client: &str) -> String {
+        self.token_of(client, "grant_type=client_credentials&scope=orders:read")
+    }
+
+    /// The same as an opaque token, which the provider keeps.
+    fn opaque(&self, client: &str) -> String {
+        let form = "grant_type=client_credentials&scope=orders:read";
+        self.token_of(client, &format!("{form}&resource=https://opaque.example.com"))
+    }
+
+    fn token_of(&self, client: &str, form: &str) -> String {
+        let answer = self.post(client, "/token", form);
+        answer.json()["access_token"].as_str().expect("a token").to_owned()
+    }
+
+    fn post(&self, client: &str, path: &str, form: &str) -> Answer {
         let basic = STANDARD.encode(format!("{client}:a-client-secret"));
-        let answer = ask(self.address, "POST", "/token")
+        let answer = ask(self.address, "POST", path)
             .field("Authorization", &format!("Basic {basic}"))
             .field("Content-Type", "application/x-www-form-urlencoded")
-            .body(b"grant_type=client_credentials&scope=orders:read")
+            .body(form.as_bytes())
             .send();
-        answer.json()["access_token"].as_str().expect("a token").to_owned()
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer
     }
 }
 
@@ -119,4 +135,41 @@ fn a_real_providers_tokens_pass_by_discovery_and_are_taken_back_by_client_and_ke
     revoke(json!({ "claim": "kid", "value": "ec-1", "reason": "the key leaked" }));
     orders(&ec).expect_rejected(401, "token-revoked");
     orders(&provider.token("ec")).expect_rejected(401, "token-revoked");
+}
+
+#[test]
+fn a_token_that_was_revoked_at_a_real_provider_is_out_by_introspection() {
+    let provider = Provider::start();
+    let upstream = TestUpstream::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, secret) in [("control.secret", CREDENTIAL), ("client.secret", "a-client-secret")] {
+        std::fs::write(folder.path().join(name), secret).expect("written");
+    }
+    let callback = format!(
+        r#"callback = "provider"
+[callbacks.provider]
+kind = "introspection"
+url = "{}/token/introspection"
+client_id = "gate"
+client_secret = {{ file = "client.secret" }}
+timeout = "10s"
+cache = {{ ttl = "0s" }}
+"#,
+        provider.issuer
+    );
+    let text = configuration(&provider, upstream.address) + &callback;
+    let gateway = Running::start(folder.path(), &text);
+    let orders = |token: &str| get(gateway.data, "/orders/1").bearer(token).send();
+    let (one, two) = (provider.token("rsa"), provider.token("rsa"));
+    let opaque = provider.opaque("rsa");
+    provider.post("rsa", "/twins", &format!("jwt={one}&opaque={opaque}"));
+    orders(&one).expect_forwarded();
+    // The provider does not know its JWTs by themselves (RFC 7662 §2.2: not active).
+    orders(&two).expect_rejected(401, "token-inactive");
+    // Of another client's token it says so, and that is another token.
+    provider.post("rsa", "/twins", &format!("jwt={two}&opaque={}", provider.opaque("ec")));
+    orders(&two).expect_rejected(503, "callback-unavailable");
+    orders(&one).expect_forwarded();
+    provider.post("rsa", "/token/revocation", &format!("token={one}"));
+    orders(&one).expect_rejected(401, "token-inactive");
 }

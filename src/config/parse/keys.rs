@@ -150,7 +150,7 @@ fn fetched(node: &Node<'_>) -> Option<Uri> {
 }
 
 /// RFC 6761 §6.3 reserves `localhost`.
-fn is_loopback(host: &str) -> bool {
+pub(super) fn is_loopback(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     host.eq_ignore_ascii_case("localhost")
         || address.is_ok_and(|ip| ip.to_canonical().is_loopback())

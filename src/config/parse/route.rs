@@ -18,10 +18,11 @@ use crate::token::{Reading, TokenSource, TokenTypes};
 pub(super) struct Names<'d> {
     pub(super) issuers: Vec<&'d str>,
     pub(super) upstreams: Vec<&'d str>,
+    pub(super) callbacks: Vec<&'d str>,
 }
 
 /// Keys that say something about a token, and so nothing where none is looked at.
-const OF_TOKENS: [&str; 10] = [
+const OF_TOKENS: [&str; 11] = [
     "issuers",
     "token_types",
     "token_from",
@@ -31,6 +32,7 @@ const OF_TOKENS: [&str; 10] = [
     "exempt_options",
     "scopes",
     "claims",
+    "callback",
     "shadow",
 ];
 
@@ -180,6 +182,8 @@ fn rule(table: &Table<'_>, names: &Names<'_>, revocation: &RevocationConfig) -> 
     let exempt_options = table.read("exempt_options", Node::flag);
     let scopes = table.read("scopes", |node| node.distinct_or_none(scope));
     let claims: Vec<_> = table.rows("claims").iter().map(claim_rule).collect();
+    let callback =
+        table.read("callback", |node| reference(node, "callback", &names.callbacks).map(Arc::from));
     Some(AccessRule {
         issuers,
         token_types: kinds.unwrap_or(TokenTypes::ACCESS),
@@ -192,6 +196,7 @@ fn rule(table: &Table<'_>, names: &Names<'_>, revocation: &RevocationConfig) -> 
         check_revocation: checked.unwrap_or(revocation.check),
         scopes: scopes.unwrap_or_default(),
         claims: claims.into_iter().collect::<Option<_>>()?,
+        callback,
     })
 }
 

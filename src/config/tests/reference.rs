@@ -37,11 +37,21 @@ fn file_with(key: &Key, value: &str) -> String {
             SMALLEST.to_owned()
         };
         text.replace("[upstreams.orders]\n", &format!("[upstreams.orders]\n{line}\n"))
+    } else if let Some(rest) = below("callbacks.*.") {
+        let kind = if rest == "kind" { "" } else { "kind = \"introspection\"\n" };
+        let others: String = ["url = \"https://a.example/\"", "client_id = \"a\"", SECRET]
+            .iter()
+            .filter(|line| !line.starts_with(&format!("{rest} =")))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        format!("{SMALLEST}\n[callbacks.sub]\n{kind}{others}{}\n", assignment(rest))
     } else {
         let (table, rest) = key.path.split_once('.').expect("a table's key");
         smallest("[[issuers]]", format!("[{table}]\n{}\n", assignment(rest)))
     }
 }
+
+const SECRET: &str = "client_secret = { env = \"LONG\" }";
 
 /// The key as the operator would see it in a file of [`file_with`].
 fn shown(key: &Key) -> String {
@@ -73,6 +83,9 @@ fn every_key_of_the_reference_is_read() {
 #[test]
 fn a_default_said_aloud_changes_nothing() {
     let silent = parse(SMALLEST).expect("the smallest file").describe();
+    // Any key of its, at its default.
+    let asking = Key { path: "callbacks.*.when_down", ..KEYS[0] };
+    let asking = parse(&file_with(&asking, "\"reject\"")).expect("a callback").describe();
     for key in KEYS {
         let Given::Default(value) = key.given else { continue };
         // A key of a table that is asked for as a whole, or beside `auth = "none"`, needs more.
@@ -81,7 +94,8 @@ fn a_default_said_aloud_changes_nothing() {
         }
         let said =
             parse(&file_with(key, value)).unwrap_or_else(|errors| panic!("{}: {errors}", key.path));
-        assert_eq!(said.describe(), silent, "{}", key.path);
+        let silent = if key.path.starts_with("callbacks.") { &asking } else { &silent };
+        assert_eq!(said.describe(), *silent, "{}", key.path);
     }
 }
 
@@ -94,6 +108,7 @@ fn every_required_key_is_missed() {
             "issuers[]" => "[[issuers]]\n".to_owned() + SMALLEST,
             "routes[]" => "[[routes]]\n".to_owned() + SMALLEST,
             "upstreams.*" => "[upstreams.empty]\n".to_owned() + SMALLEST,
+            "callbacks.*" => "[callbacks.empty]\n".to_owned() + SMALLEST,
             _ => file_with(&empty, "[ {} ]"),
         };
         let errors = parse(&text).expect_err(key.path);
@@ -157,7 +172,7 @@ fn paths(path: &str, value: &DeValue<'_>, found: &mut Vec<String>) {
     match value {
         DeValue::Table(entries) => {
             for (key, value) in entries {
-                let names = matches!(path, "upstreams" | "routes[].forward.claims");
+                let names = matches!(path, "upstreams" | "callbacks" | "routes[].forward.claims");
                 let name: &str = if names { "*" } else { key.get_ref() };
                 let below =
                     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };

@@ -14,6 +14,7 @@ pub mod issuer;
 pub mod jwks;
 pub mod login;
 pub mod program;
+pub mod provider;
 pub mod python;
 pub mod raw;
 pub mod records;

@@ -98,7 +98,8 @@ fn serve(stream: TcpStream, seen: &Mutex<Vec<Seen>>) {
     }
 }
 
-fn read(reader: &mut BufReader<TcpStream>) -> Option<Seen> {
+/// Reads one request; `None` when the connection is over.
+pub fn read(reader: &mut BufReader<impl Read>) -> Option<Seen> {
     let mut lines = Vec::new();
     loop {
         let mut line = String::new();
@@ -127,7 +128,7 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Seen> {
     Some(seen)
 }
 
-fn read_chunks(reader: &mut BufReader<TcpStream>) -> Option<(Vec<u8>, Vec<String>)> {
+fn read_chunks(reader: &mut BufReader<impl Read>) -> Option<(Vec<u8>, Vec<String>)> {
     let mut body = Vec::new();
     loop {
         let mut line = String::new();
@@ -143,7 +144,7 @@ fn read_chunks(reader: &mut BufReader<TcpStream>) -> Option<(Vec<u8>, Vec<String
     }
 }
 
-fn read_trailers(reader: &mut BufReader<TcpStream>) -> Option<Vec<String>> {
+fn read_trailers(reader: &mut BufReader<impl Read>) -> Option<Vec<String>> {
     let mut trailers = Vec::new();
     loop {
         let mut line = String::new();
