@@ -361,6 +361,13 @@ impl Default for Metrics {
     }
 }
 
+/// 500 µs to 30 s, the longest time-out.
+fn callback_histogram() -> Histogram {
+    Histogram::new([
+        0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+    ])
+}
+
 /// 100 µs to 60 s.
 fn propagation_histogram() -> Histogram {
     Histogram::new([

@@ -75,6 +75,13 @@ pub struct TokenPage {
     pub next: Option<TokenKey>,
 }
 
+/// Who can tell whether a token is revoked, and when.
+#[derive(Clone, Copy)]
+pub(super) struct Judge<'s> {
+    pub(super) set: &'s RevocationSet,
+    pub(super) now: UnixTime,
+}
+
 /// The index of registered tokens.
 #[derive(Debug, Default)]
 pub(super) struct Register(RwLock<Index>);
@@ -192,12 +199,11 @@ impl Register {
         filter: &TokenFilter,
         after: Option<&TokenKey>,
         limit: usize,
-        set: &RevocationSet,
-        now: UnixTime,
+        judge: Judge<'_>,
     ) -> TokenPage {
         let limit = limit.max(1);
         // One more than asked for tells whether there is another page.
-        let mut items = self.read(|index| index.list(filter, after, limit + 1, set, now));
+        let mut items = self.read(|index| index.list(filter, after, limit + 1, judge));
         let more = items.len() > limit;
         items.truncate(limit);
         let next = items.last().filter(|_| more).map(Registered::key);
@@ -209,15 +215,14 @@ impl Register {
         &self,
         issuer: Option<&str>,
         token_id: &str,
-        set: &RevocationSet,
-        now: UnixTime,
+        judge: Judge<'_>,
     ) -> Vec<Registered> {
         self.read(|index| {
             let places = index.places.get(token_id).into_iter().flatten();
             let places = places.filter(|key| issuer.is_none_or(|issuer| *issuer == *key.issuer));
             let rows = places.filter_map(|key| Some((key, index.tokens.get(key)?)));
-            let live = rows.filter(|(_, row)| row.is_live(now));
-            live.map(|(key, row)| row.shown(key, set, now)).collect()
+            let live = rows.filter(|(_, row)| row.is_live(judge.now));
+            live.map(|(key, row)| row.shown(key, judge)).collect()
         })
     }
 

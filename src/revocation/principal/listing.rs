@@ -4,6 +4,7 @@ use super::Revocations;
 use crate::clock::UnixTime;
 use crate::revocation::fingerprint::Fingerprint;
 use crate::revocation::names::canonical;
+use crate::revocation::register::Judge;
 use crate::revocation::{
     Applied, Name, Registered, Revocation, TokenDetails, TokenFilter, TokenKey, TokenPage,
 };
@@ -19,7 +20,7 @@ impl Revocations {
         limit: usize,
         now: UnixTime,
     ) -> TokenPage {
-        self.register.page(filter, after, limit, &self.set, now)
+        self.register.page(filter, after, limit, Judge { set: &self.set, now })
     }
 
     /// The live registered tokens of that `jti`: at most one an issuer.
@@ -29,7 +30,7 @@ impl Revocations {
         token_id: &str,
         now: UnixTime,
     ) -> Vec<Registered> {
-        self.register.find(issuer, token_id, &self.set, now)
+        self.register.find(issuer, token_id, Judge { set: &self.set, now })
     }
 
     /// Whether there is a register to ask.

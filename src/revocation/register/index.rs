@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::{Registered, TokenFilter, TokenKey};
+use super::{Judge, Registered, TokenFilter, TokenKey};
 use crate::clock::UnixTime;
 use crate::revocation::fingerprint::Fingerprint;
-use crate::revocation::{Name, RevocationSet, TokenDetails};
+use crate::revocation::{Name, TokenDetails};
 
 #[derive(Debug, Default)]
 pub(super) struct Index {
@@ -143,8 +143,7 @@ impl Index {
         filter: &TokenFilter,
         after: Option<&TokenKey>,
         limit: usize,
-        set: &RevocationSet,
-        now: UnixTime,
+        judge: Judge<'_>,
     ) -> Vec<Registered> {
         let mut items = Vec::new();
         let issuers = self.issuers.iter();
@@ -163,8 +162,8 @@ impl Index {
                 let subject = filter.subject.as_ref();
                 key.issuer == *issuer && subject.is_none_or(|only| *only == key.subject)
             });
-            let live = rows.filter(|(_, row)| row.is_live(now)).take(limit - items.len());
-            items.extend(live.map(|(key, row)| row.shown(key, set, now)));
+            let live = rows.filter(|(_, row)| row.is_live(judge.now)).take(limit - items.len());
+            items.extend(live.map(|(key, row)| row.shown(key, judge)));
             if items.len() >= limit {
                 break;
             }
@@ -193,7 +192,7 @@ impl Row {
         }
     }
 
-    pub(super) fn shown(&self, key: &TokenKey, set: &RevocationSet, now: UnixTime) -> Registered {
+    pub(super) fn shown(&self, key: &TokenKey, judge: Judge<'_>) -> Registered {
         let TokenDetails {
             subject, token_type, issued_at, expires_at, first_seen, last_seen, ..
         } = self.details(key);
@@ -206,7 +205,7 @@ impl Row {
             expires_at,
             first_seen,
             last_seen,
-            revoked: set.revokes(&self.fingerprints, issued_at, now).is_some(),
+            revoked: judge.set.revokes(&self.fingerprints, issued_at, judge.now).is_some(),
             kept_until: self.kept_until,
         }
     }

@@ -48,7 +48,7 @@ fn register(most: usize, records: &[Revocation]) -> Register {
 }
 
 fn page(register: &Register, filter: &TokenFilter, after: Option<&TokenKey>) -> TokenPage {
-    register.page(filter, after, 2, &RevocationSet::new(), at(50))
+    register.page(filter, after, 2, Judge { set: &RevocationSet::new(), now: at(50) })
 }
 
 /// The ids of every page.
@@ -87,7 +87,9 @@ fn a_subject_s_tokens_are_listed_in_order_and_nobody_else_s() {
 fn an_expired_token_is_not_listed_and_forgotten_a_while_later() {
     let register = register(10, &[record("i", "u", "old", 49), record("i", "u", "new", 50)]);
     assert_eq!(ids(&register, None, None), ["i/new"]);
-    assert!(register.find(None, "old", &RevocationSet::new(), at(50)).is_empty());
+    assert!(
+        register.find(None, "old", Judge { set: &RevocationSet::new(), now: at(50) }).is_empty()
+    );
     assert_eq!((register.prune(at(109)), register.prune(at(110))), (0, 1));
     assert_eq!(register.counts(), (1, 0));
 }
@@ -108,7 +110,7 @@ fn a_full_register_lists_no_further_token_but_goes_on_with_those_it_has() {
 #[test]
 fn a_token_whose_subject_is_told_later_moves_to_it() {
     let register = register(10, &[record("i", "", "a", 100), record("i", "u", "a", 90)]);
-    let found = register.find(Some("i"), "a", &RevocationSet::new(), at(50));
+    let found = register.find(Some("i"), "a", Judge { set: &RevocationSet::new(), now: at(50) });
     assert_eq!(found.len(), 1);
     assert_eq!((found[0].subject.as_deref(), found[0].expires_at), (Some("u"), Some(at(90))));
     assert_eq!(found[0].kept_until, at(160), "the later of the two");
@@ -119,7 +121,9 @@ fn a_token_whose_subject_is_told_later_moves_to_it() {
 #[test]
 fn one_id_of_two_issuers_is_two_tokens() {
     let register = register(10, &[record("i", "u", "a", 100), record("j", "u", "a", 100)]);
-    let find = |issuer| register.find(issuer, "a", &RevocationSet::new(), at(50)).len();
+    let find = |issuer| {
+        register.find(issuer, "a", Judge { set: &RevocationSet::new(), now: at(50) }).len()
+    };
     assert_eq!((find(None), find(Some("i")), find(Some("k"))), (2, 1, 0));
 }
 
@@ -151,7 +155,7 @@ proptest! {
         let mut shuffled: Vec<_> = records.iter().chain(&records).cloned().collect();
         shuffled.sort_by_key(|it| u64::try_from(it.id.as_u128() >> 64).unwrap_or(0).wrapping_mul(seed | 1));
         let of = |records: &[Revocation]| {
-            let mut found = register(3, records).find(None, "a", &RevocationSet::new(), at(50));
+            let mut found = register(3, records).find(None, "a", Judge { set: &RevocationSet::new(), now: at(50) });
             found.pop().map(|it| (it.first_seen, it.last_seen))
         };
         let first = times.iter().map(|(first, _)| *first).min().map(at);
