@@ -4,6 +4,7 @@
 //! waits for something runs on one background runtime.
 
 mod builder;
+mod cluster;
 mod desk;
 mod house;
 mod registering;
@@ -19,26 +20,29 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::runtime::Runtime;
+use tokio::time::timeout;
+use uuid::Uuid;
 
 use crate::callback::Closures;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{AccessLog as AccessLogConfig, Config};
 use crate::control::{BindError, BoundAddress, BoundControl, Control};
 use crate::feed::local::{LocalCopy, Reader};
-use crate::feed::{Store, compaction, seen};
+use crate::feed::{Feed, Roster, Store, compaction, seen};
 use crate::forward::Forwarder;
 use crate::gateway::Gateway;
 use crate::listen::{BoundListener, ListenError, Listener, Tls};
 use crate::observe::access_log::{AccessLog, Destination, Writer};
 use crate::observe::metrics::Metrics;
 use crate::revocation::follower::Follower;
-use crate::revocation::{FeedConfig, FeedError, Revocations};
+use crate::revocation::{FeedConfig, FeedError, NodeName, Revocations};
 use crate::shutdown::{Drain, Shutdown};
 use crate::snapshot::{Snapshot, SnapshotError};
 
 pub use builder::AppBuilder;
 pub use house::House;
 
+use cluster::{Announced, Cluster, Voice, host_name};
 use desk::BackgroundDesk;
 use tasks::Tasks;
 
@@ -53,7 +57,8 @@ pub struct BoundApp {
     control: BoundControl,
     store: Store,
     copy: Option<LocalCopy>,
-    follower: Follower<Reader>,
+    follower: Follower<Reader<Announced<Feed, Roster>>>,
+    cluster: Arc<Cluster<Roster>>,
     house: Arc<House>,
     writer: Writer,
     background: Runtime,
@@ -86,6 +91,8 @@ pub enum AppError {
 const COMPACTION: Duration = Duration::from_secs(600);
 /// How long the times at which tokens were last seen may take to be recorded at the end.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long the end waits for this node to leave the others.
+const GOOD_BYE: Duration = Duration::from_secs(2);
 
 // === impl App ===
 
@@ -125,22 +132,31 @@ impl App {
         let revocation = &config.revocation;
         let revocations = Arc::new(Revocations::new(&revocation.claims, revocation.max_staleness));
         revocations.configure_register(revocation.mode, revocation.register.as_ref());
+        let voice = Arc::new(voice(&store, &config, &revocations));
         let (follower, applied) = Follower::new(
-            Reader::new(&store, copy.as_ref())?,
+            Reader::new(Announced::new(store.feed(), Arc::clone(&voice)), copy.as_ref())?,
             Arc::clone(&revocations),
             Arc::clone(&metrics),
             Arc::clone(&clock),
         );
+        let cluster = Arc::new(Cluster::new(
+            voice,
+            applied.clone(),
+            Arc::clone(&revocations),
+            Arc::clone(&metrics),
+            Arc::clone(&clock),
+        ));
         let snapshot = Arc::new(Snapshot::build_with(Arc::new(config), &metrics, None, closures)?);
         metrics.config_generation.set(1);
         let gateway = Gateway::new(snapshot, revocations, clock, Arc::clone(&metrics), log);
         let tasks = Tasks::new(background.handle().clone());
-        let house = House::new(Arc::new(gateway), store.log(), applied, origin, tasks)
-            .with_copy(copy.clone());
+        let writing = (store.log(), applied, Arc::clone(&cluster));
+        let house =
+            House::new(Arc::new(gateway), writing, origin, tasks).with_copy(copy.clone());
         let house = Arc::new(house);
         let desk = BackgroundDesk::new(&house, background.handle().clone());
         house.gateway().open_desk(Arc::new(desk));
-        Ok(BoundApp { listener, control, store, copy, follower, house, writer, background })
+        Ok(BoundApp { listener, control, store, copy, follower, cluster, house, writer, background })
     }
 }
 
@@ -189,7 +205,8 @@ impl BoundApp {
 
     /// Serves until `drain`, finishes what is in flight, and ends. Blocks.
     pub fn run(self, drain: Drain) -> Result<(), AppError> {
-        let Self { listener, control, store, copy, follower, house, writer, background } = self;
+        let Self { listener, control, store, copy, follower, cluster, house, writer, background } =
+            self;
         // The background outlives the data plane: requests in flight may still be revoked.
         let (end, ending) = Shutdown::new();
         house.start_tasks(&ending, &drain);
@@ -204,6 +221,7 @@ impl BoundApp {
                 }
             });
         }
+        let announcing = background.spawn(cluster.run(ending.clone()));
         let (log, clock) = (store.log(), Arc::clone(house.clock()));
         let compacted = ending.clone();
         background.spawn(async move { compaction::run(log, &*clock, COMPACTION, compacted).await });
@@ -224,7 +242,9 @@ impl BoundApp {
             tracing::error!("the control port ended by a panic");
         }
         // What was seen last is still told; a store that is away is not waited for.
-        drop(background.block_on(async { tokio::time::timeout(LAST_WORDS, recorder).await }));
+        drop(background.block_on(async { timeout(LAST_WORDS, recorder).await }));
+        // It says good-bye to the other nodes, if that is quick.
+        drop(background.block_on(async { timeout(GOOD_BYE, announcing).await }));
         background.shutdown_timeout(Duration::from_secs(5));
         writer.finish();
         served.map_err(Into::into)
@@ -247,6 +267,12 @@ fn serve(
         }
     };
     listener.serve(worker, &metrics, drain)
+}
+
+fn voice(store: &Store, config: &Config, revocations: &Arc<Revocations>) -> Voice<Roster> {
+    let name = config.revocation.node.clone().unwrap_or_else(host_name);
+    let own = NodeName { name, id: Uuid::new_v4() };
+    Voice::new(store.roster(), own, Arc::clone(revocations))
 }
 
 /// On a thread of its own: the caller may be inside another runtime.

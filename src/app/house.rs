@@ -9,20 +9,23 @@ use serde_json::Value;
 
 use crate::clock::{Clock, UnixTime};
 use crate::config::Config;
-use crate::control::{Ask, AskError, Draft as Asked, Gatehouse, RegisterAsk, ReloadReport};
-use crate::feed::Log;
+use crate::control::{
+    Ask, AskError, Draft as Asked, Gatehouse, Nodes, RegisterAsk, ReloadReport, SeenNode, Wait,
+};
 use crate::feed::local::LocalCopy;
+use crate::feed::{Log, Roster};
 use crate::gateway::Gateway;
 use crate::observe::metrics::Metrics;
-use crate::revocation::follower::AppliedCursor;
+use crate::revocation::follower::{AppliedCursor, FeedStatus};
 use crate::revocation::{
-    Cursor, Draft, Enforceable, FeedError, Filter, IssuerScope, Name, Op, Page, Revocation,
-    RevocationLog, Revocations,
+    Cursor, Draft, Enforceable, FeedError, Filter, IssuerScope, Name, NodeName, Op, Page,
+    Revocation, RevocationLog, Revocations,
 };
 use crate::shutdown::Drain;
 use crate::snapshot::Snapshot;
 use crate::token::{BearerToken, TokenError};
 
+use super::cluster::Cluster;
 use super::registering;
 use super::status;
 use super::tasks::Tasks;
@@ -34,6 +37,7 @@ pub struct House {
     log: Log,
     copy: Option<LocalCopy>,
     applied: AppliedCursor,
+    cluster: Arc<Cluster<Roster>>,
     origin: Option<PathBuf>,
     tasks: Tasks,
     drains: OnceLock<(Drain, Drain)>,
@@ -48,13 +52,12 @@ const APPLY_LIMIT: Duration = Duration::from_secs(5);
 impl House {
     pub(super) fn new(
         gateway: Arc<Gateway>,
-        log: Log,
-        applied: AppliedCursor,
+        (log, applied, cluster): (Log, AppliedCursor, Arc<Cluster<Roster>>),
         origin: Option<PathBuf>,
         tasks: Tasks,
     ) -> Self {
         let (drains, reloading) = (OnceLock::new(), Mutex::new(()));
-        Self { gateway, log, copy: None, applied, origin, tasks, drains, reloading }
+        Self { gateway, log, copy: None, applied, cluster, origin, tasks, drains, reloading }
     }
 
     /// This node's own copy of the store, if it has one.
@@ -78,6 +81,10 @@ impl House {
 
     pub(super) const fn applied(&self) -> &AppliedCursor {
         &self.applied
+    }
+
+    pub(super) fn node(&self) -> &NodeName {
+        self.cluster.own()
     }
 
     /// The clock that decides.
@@ -218,8 +225,12 @@ impl Gatehouse for House {
     async fn append(&self, records: Vec<Revocation>) -> Result<Cursor, FeedError> {
         let names = revoked_names(&records);
         let cursor = self.log.append(records).await?;
-        // The set is asked too: a cursor of another epoch says nothing about this record.
-        if self.applied.reached(&cursor, APPLY_LIMIT).await && self.holds_all(&names) {
+        // The set is asked too: a cursor of another epoch says nothing about this record, and a log that
+        // leaves out what was superseded is past it before it has told what did.
+        let there = |status: &FeedStatus| {
+            status.cursor.as_ref().is_some_and(|at| *at >= cursor) && self.holds_all(&names)
+        };
+        if self.applied.until(there, APPLY_LIMIT).await {
             return Ok(cursor);
         }
         Err(FeedError::Refused(format!("recorded at {cursor}, but not applied here in time")))
@@ -232,6 +243,14 @@ impl Gatehouse for House {
         limit: usize,
     ) -> Result<Page, FeedError> {
         self.log.list(filter, after, limit).await
+    }
+
+    async fn confirm(&self, record: Option<&Revocation>, wait: Wait, limit: Duration) -> Nodes {
+        self.cluster.confirm(record, wait, limit).await
+    }
+
+    async fn nodes(&self) -> Result<Vec<SeenNode>, FeedError> {
+        self.cluster.nodes().await
     }
 
     async fn reload(&self, actor: &Arc<str>) -> Result<ReloadReport, Vec<String>> {

@@ -73,6 +73,7 @@ pub(super) fn status(house: &House) -> Value {
     });
     json!({
         "version": env!("CARGO_PKG_VERSION"),
+        "node": house.node(),
         "generation": snapshot.generation,
         "ready": readiness(gateway).err().map_or(Value::Bool(true), Value::from),
         "feed": {
@@ -108,6 +109,7 @@ pub(super) fn status(house: &House) -> Value {
 pub(super) fn changes(before: &Config, after: &Config) -> Vec<String> {
     let store = before.revocation.feed != after.revocation.feed;
     let copy = before.revocation.local_copy != after.revocation.local_copy;
+    let node = before.revocation.node != after.revocation.node;
     let (before, after) = (before.describe(), after.describe());
     let mut changes = Vec::new();
     for (table, value) in after.as_object().into_iter().flatten() {
@@ -124,6 +126,9 @@ pub(super) fn changes(before: &Config, after: &Config) -> Vec<String> {
     }
     if copy {
         changes.push("revocation.local_copy: takes effect at the next start".to_owned());
+    }
+    if node {
+        changes.push("revocation.node: takes effect at the next start".to_owned());
     }
     changes
 }

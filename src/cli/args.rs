@@ -54,6 +54,8 @@ pub(super) enum Command {
     Export(ExportArgs),
     /// Show how the gateway is
     Status(Reach),
+    /// Show the gateways that follow the same store
+    Nodes(Reach),
     /// Have the gateway read its configuration again
     Reload(Reach),
     /// Mint a token for tests, signed by a development key
@@ -90,6 +92,17 @@ pub(super) struct Reach {
     pub(super) json: bool,
 }
 
+/// How many gateways must have applied it.
+#[derive(Debug, Args)]
+pub(super) struct WaitArgs {
+    /// Wait until it is in force on all live gateways, or on so many: none, all or a number
+    #[arg(long, value_name = "NODES", value_parser = nodes)]
+    pub(super) wait: Option<String>,
+    /// How long to wait, at most 60s [default: 2s]
+    #[arg(long, value_name = "DURATION", requires = "wait", value_parser = patience)]
+    pub(super) timeout: Option<String>,
+}
+
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("what").required(true).args(["claim", "token", "token_file"]))]
 pub(super) struct RevokeArgs {
@@ -118,6 +131,8 @@ pub(super) struct RevokeArgs {
     #[arg(long)]
     pub(super) reason: Option<String>,
     #[command(flatten)]
+    pub(super) wait: WaitArgs,
+    #[command(flatten)]
     pub(super) reach: Reach,
 }
 
@@ -135,6 +150,8 @@ pub(super) struct ReinstateArgs {
     /// Why, for the audit trail
     #[arg(long)]
     pub(super) reason: Option<String>,
+    #[command(flatten)]
+    pub(super) wait: WaitArgs,
     #[command(flatten)]
     pub(super) reach: Reach,
 }
@@ -164,6 +181,8 @@ pub(super) struct ListArgs {
 pub(super) struct ImportArgs {
     /// The file; `-` for standard input
     pub(super) file: PathBuf,
+    #[command(flatten)]
+    pub(super) wait: WaitArgs,
     #[command(flatten)]
     pub(super) reach: Reach,
 }
@@ -228,6 +247,16 @@ fn duration(text: &str) -> Result<std::time::Duration, String> {
     parse_duration(text).ok_or_else(|| "a duration is like `90s`, `5m`, `24h`, `30d`".to_owned())
 }
 
+fn nodes(text: &str) -> Result<String, String> {
+    let number = text.parse().is_ok_and(|count: u32| count > 0);
+    let fine = number || ["none", "all"].contains(&text);
+    if fine { Ok(text.to_owned()) } else { Err("`none`, `all` or a number of nodes".to_owned()) }
+}
+
+fn patience(text: &str) -> Result<String, String> {
+    duration(text).map(|_| text.to_owned())
+}
+
 fn claim(text: &str) -> Result<(String, serde_json::Value), String> {
     let (name, value) = text.split_once('=').ok_or("a claim is NAME=VALUE")?;
     let json = serde_json::from_str(value).unwrap_or_else(|_text| value.into());
@@ -254,6 +283,16 @@ mod tests {
         assert!(time("-1h").unwrap() < now);
         for text in ["", "+", "-", "1h", "tomorrow", "+1", "1.5", "+1w"] {
             assert!(time(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn nodes_are_none_all_or_some() {
+        for good in ["none", "all", "1", "12"] {
+            assert_eq!(nodes(good).as_deref(), Ok(good));
+        }
+        for bad in ["", "0", "-1", "some", "1.5"] {
+            assert!(nodes(bad).is_err(), "{bad}");
         }
     }
 

@@ -65,11 +65,25 @@ impl Client {
     /// A call without a body; its answer as JSON.
     pub(super) async fn call(&mut self, method: Method, target: &str) -> Result<Value, Failure> {
         let answer = self.send(method, target, None, no_body()).await?;
+        Ok(json(answer).await?.1)
+    }
+
+    /// The same, of one that may be answered before all is done.
+    pub(super) async fn ask(
+        &mut self,
+        method: Method,
+        target: &str,
+    ) -> Result<(StatusCode, Value), Failure> {
+        let answer = self.send(method, target, None, no_body()).await?;
         json(answer).await
     }
 
     /// A call with a small JSON body.
-    pub(super) async fn post(&mut self, target: &str, body: &Value) -> Result<Value, Failure> {
+    pub(super) async fn post(
+        &mut self,
+        target: &str,
+        body: &Value,
+    ) -> Result<(StatusCode, Value), Failure> {
         self.send_json(Method::POST, target, body).await
     }
 
@@ -79,7 +93,7 @@ impl Client {
         method: Method,
         target: &str,
         body: &Value,
-    ) -> Result<Value, Failure> {
+    ) -> Result<(StatusCode, Value), Failure> {
         let body = Full::from(body.to_string()).map_err(never).boxed_unsync();
         let answer = self.send(method, target, Some("application/json"), body).await?;
         json(answer).await
@@ -167,10 +181,11 @@ pub(super) fn query(path: &str, parameters: &[(&str, Option<&str>)]) -> String {
     target
 }
 
-/// The whole answer.
-pub(super) async fn json(answer: Response<Incoming>) -> Result<Value, Failure> {
+/// The whole answer, and its status.
+pub(super) async fn json(answer: Response<Incoming>) -> Result<(StatusCode, Value), Failure> {
+    let status = answer.status();
     let body = answer.into_body().collect().await.context("the answer broke off")?.to_bytes();
-    Ok(serde_json::from_slice(&body).context("the answer is not JSON")?)
+    Ok((status, serde_json::from_slice(&body).context("the answer is not JSON")?))
 }
 
 async fn timely<S>(

@@ -3,12 +3,12 @@
 use std::io::{Read, Write};
 use std::path::Path;
 
-use anyhow::Context;
-use http::Method;
+use anyhow::{Context, anyhow};
+use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::Failure;
-use super::args::{ListArgs, Reach, ReinstateArgs, RevokeArgs};
+use super::args::{ListArgs, Reach, ReinstateArgs, RevokeArgs, WaitArgs};
 use super::client::{Client, query};
 use super::output::{date, out, outline, raw, scalar, table, wrote};
 
@@ -33,8 +33,10 @@ pub(super) async fn revoke(args: RevokeArgs) -> Result<(), Failure> {
     put("expires_at", args.expires_at.map(|time| json!(time)));
     put("reason", args.reason.map(Value::from));
     let mut client = Client::connect(&args.reach).await?;
-    let record = client.post(ROOT, &Value::Object(body)).await?;
-    show(&args.reach, &record, |record| told("revoked", record))
+    let target = query(ROOT, &waiting(&args.wait));
+    let (status, record) = client.post(&target, &Value::Object(body)).await?;
+    show(&args.reach, &record, |record| told("revoked", record))?;
+    confirmed(status, &record)
 }
 
 /// `portcullis reinstate`.
@@ -45,9 +47,11 @@ pub(super) async fn reinstate(args: ReinstateArgs) -> Result<(), Failure> {
         ("issuer", args.issuer.as_deref()),
         ("reason", args.reason.as_deref()),
     ];
+    let parameters = [&parameters[..], &waiting(&args.wait)].concat();
     let mut client = Client::connect(&args.reach).await?;
-    let record = client.call(Method::DELETE, &query(ROOT, &parameters)).await?;
-    show(&args.reach, &record, |record| told("reinstated", record))
+    let (status, record) = client.ask(Method::DELETE, &query(ROOT, &parameters)).await?;
+    show(&args.reach, &record, |record| told("reinstated", record))?;
+    confirmed(status, &record)
 }
 
 /// `portcullis list`.
@@ -71,6 +75,12 @@ pub(super) async fn status(reach: Reach) -> Result<(), Failure> {
     show(&reach, &status, outline)
 }
 
+/// `portcullis nodes`.
+pub(super) async fn nodes(reach: Reach) -> Result<(), Failure> {
+    let nodes = Client::connect(&reach).await?.call(Method::GET, "/v1/nodes").await?;
+    show(&reach, &nodes, gateways)
+}
+
 /// `portcullis reload`.
 pub(super) async fn reload(reach: Reach) -> Result<(), Failure> {
     let report = Client::connect(&reach).await?.call(Method::POST, "/v1/reload").await?;
@@ -89,6 +99,49 @@ pub(super) fn show(
     wrote(out().write_all(words(answer).as_bytes()))
 }
 
+/// The parameters of a call that waits.
+pub(super) fn waiting(args: &WaitArgs) -> [(&'static str, Option<&str>); 2] {
+    [("wait", args.wait.as_deref()), ("timeout", args.timeout.as_deref())]
+}
+
+/// A failure when it was recorded, and not confirmed as far as was asked.
+pub(super) fn confirmed(status: StatusCode, answer: &Value) -> Result<(), Failure> {
+    if status != StatusCode::ACCEPTED {
+        return Ok(());
+    }
+    let nodes = &answer["nodes"];
+    let mut text = "it is recorded, and not confirmed as far as you asked".to_owned();
+    for (what, part) in [("confirmed", &nodes["confirmed"]), ("missing", &nodes["missing"])] {
+        text += &format!("\n{what}: {}", names(part));
+    }
+    if nodes["problem"].is_string() {
+        text += &format!("\n{}", scalar(&nodes["problem"]));
+    }
+    Err(Failure::Failed(anyhow!(text)))
+}
+
+fn names(nodes: &Value) -> String {
+    let nodes = nodes.as_array().map(Vec::as_slice).unwrap_or_default();
+    let names: Vec<_> = nodes.iter().map(|node| scalar(&node["name"])).collect();
+    if names.is_empty() { "-".to_owned() } else { names.join(", ") }
+}
+
+fn gateways(nodes: &Value) -> String {
+    let items = nodes["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let heads = ["", "name", "id", "cursor", "stale for", "seen"];
+    let seconds = |value: &Value| value.as_f64().map_or("-".into(), |age| format!("{age:.1} s"));
+    let rows: Vec<Vec<String>> = items
+        .iter()
+        .map(|item| {
+            let mark = if item["this"] == true { "*" } else { "" };
+            let [name, id, cursor] = ["name", "id", "cursor"].map(|name| scalar(&item[name]));
+            let ages = ["staleness_seconds", "last_seen_seconds"].map(|name| seconds(&item[name]));
+            [&[mark.to_owned(), name, id, cursor][..], &ages].concat()
+        })
+        .collect();
+    table(&heads, &rows)
+}
+
 fn told(what: &str, record: &Value) -> String {
     let [claim, value, issuer] = ["claim", "value", "issuer"].map(|name| scalar(&record[name]));
     let cut_off = match date(&record["issued_before"]) {
@@ -96,7 +149,12 @@ fn told(what: &str, record: &Value) -> String {
         date => format!(" issued up to {date}"),
     };
     let until = date(&record["expires_at"]);
-    format!("{what}: {claim} {value} of {issuer}{cut_off}, kept until {until}\n")
+    let mut text = format!("{what}: {claim} {value} of {issuer}{cut_off}, kept until {until}\n");
+    let nodes = &record["nodes"]["confirmed"];
+    if nodes.as_array().is_some_and(|nodes| nodes.len() > 1) {
+        text += &format!("in force on: {}\n", names(nodes));
+    }
+    text
 }
 
 fn entries(page: &Value) -> String {

@@ -58,6 +58,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Import(args) => wait(transfer::import(args)),
         Command::Export(args) => wait(transfer::export(args)),
         Command::Status(reach) => wait(control::status(reach)),
+        Command::Nodes(reach) => wait(control::nodes(reach)),
         Command::Reload(reach) => wait(control::reload(reach)),
         Command::Token(args) => token::mint(&args),
         Command::Completions { shell } => {

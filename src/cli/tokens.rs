@@ -49,7 +49,7 @@ async fn register(args: RegisterArgs) -> Result<(), Failure> {
     put("type", args.token_type.map(Value::from));
     put("expires_at", args.expires_at.map(|time| json!(time)));
     let mut client = Client::connect(&args.reach).await?;
-    let told = client.send_json(Method::POST, ROOT, &Value::Object(body)).await?;
+    let (_status, told) = client.send_json(Method::POST, ROOT, &Value::Object(body)).await?;
     show(&args.reach, &told, |told| {
         let [id, issuer] = ["jti", "issuer"].map(|name| scalar(&told[name]));
         let until = date(&told["kept_until"]);
@@ -65,7 +65,7 @@ async fn change(args: ChangeArgs, revoke: bool) -> Result<(), Failure> {
         body["reason"] = reason.into();
     }
     let mut client = Client::connect(&args.reach).await?;
-    let told = client.send_json(Method::PUT, &target, &body).await?;
+    let (_status, told) = client.send_json(Method::PUT, &target, &body).await?;
     show(&args.reach, &told, |told| {
         let [id, issuer] = ["jti", "issuer"].map(|name| scalar(&told[name]));
         let word = match (revoke, &told["revoked"]) {

@@ -19,8 +19,8 @@ use tokio::io::AsyncReadExt;
 
 use super::Failure;
 use super::args::{ExportArgs, ImportArgs};
-use super::client::{Client, Outgoing, json, no_body};
-use super::control::show;
+use super::client::{Client, Outgoing, json, no_body, query};
+use super::control::{confirmed, show, waiting};
 use super::output::{plain, raw, scalar, wrote};
 
 /// Bytes read at a time.
@@ -42,8 +42,8 @@ pub(super) async fn import(args: ImportArgs) -> Result<(), Failure> {
     let mut client = Client::connect(&args.reach).await?;
     let sent = Arc::new(AtomicU64::new(0));
     let body = streamed(file, Arc::clone(&sent));
-    let call =
-        client.send(Method::POST, "/v1/revocations/import", Some("application/x-ndjson"), body);
+    let target = query("/v1/revocations/import", &waiting(&args.wait));
+    let call = client.send(Method::POST, &target, Some("application/x-ndjson"), body);
     let mut call = std::pin::pin!(call);
     let mut progress = Progress::new(true);
     let answer = loop {
@@ -55,8 +55,9 @@ pub(super) async fn import(args: ImportArgs) -> Result<(), Failure> {
         }
     };
     progress.end();
-    let report = json(answer?).await?;
+    let (status, report) = json(answer?).await?;
     show(&args.reach, &report, summary)?;
+    confirmed(status, &report)?;
     match report["rejected_total"].as_u64() {
         Some(0) | None => Ok(()),
         Some(refused) => Err(Failure::Failed(anyhow!("{refused} lines were refused"))),

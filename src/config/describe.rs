@@ -165,6 +165,7 @@ fn revocation(config: &RevocationConfig) -> Value {
         "max_staleness": format_duration(config.max_staleness),
         "when_stale": when_stale(config.when_stale),
         "local_copy": config.local_copy.as_deref().map(shown),
+        "node": config.node,
     })
 }
 

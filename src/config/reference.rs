@@ -88,6 +88,7 @@ pub const KEYS: &[Key] = &[
     key("revocation.max_staleness", "duration", Default("\"10s\""), "how old the known state may be before `when_stale` decides"),
     key("revocation.when_stale", "word", Default("\"reject\""), "reject (503) or allow (the last known state goes on)"),
     key("revocation.local_copy", "file", Otherwise("\"revocations.copy.redb\"; none with `feed = \"embedded\"`"), "this node's own copy of a store that is elsewhere; made at first start"),
+    key("revocation.node", "text", Otherwise("the host's name"), "what this node is called among those that follow the store"),
     key("revocation.embedded.path", "file", Default("\"revocations.redb\""), "the store; made at first start"),
     key("revocation.redis.url", "store URL", Default("\"redis://127.0.0.1:6379/0\""), "the server: redis, rediss (TLS) or redis+unix"),
     key("revocation.redis.stream", "text", Default("\"portcullis:revocations\""), "the stream's key; other keys begin with it"),

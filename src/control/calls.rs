@@ -41,6 +41,8 @@ pub enum CallName {
     Change,
     /// How it runs.
     Status,
+    /// Who follows the store.
+    Nodes,
     /// What it runs with.
     Config,
     /// Read the configuration again.
@@ -93,6 +95,7 @@ pub static CALLS: &[Call] = &[
     call(CallName::Tokens, Method::GET, "/v1/tokens", Needs::Role(Role::Read), &[]),
     call(CallName::Change, Method::PUT, "/v1/tokens/{jti}", Needs::Role(Role::Revoke), JSON),
     call(CallName::Status, Method::GET, "/v1/status", Needs::Role(Role::Read), &[]),
+    call(CallName::Nodes, Method::GET, "/v1/nodes", Needs::Role(Role::Read), &[]),
     call(CallName::Config, Method::GET, "/v1/config", Needs::Role(Role::Read), &[]),
     call(CallName::Reload, Method::POST, "/v1/reload", Needs::Role(Role::Admin), &[]),
     call(CallName::Livez, Method::GET, "/livez", Needs::Nothing, &[]),
@@ -124,6 +127,7 @@ impl CallName {
             Self::Tokens => "tokens",
             Self::Change => "change",
             Self::Status => "status",
+            Self::Nodes => "nodes",
             Self::Config => "config",
             Self::Reload => "reload",
             Self::Livez => "livez",

@@ -68,6 +68,7 @@ fn handler<G: Gatehouse>(call: &Call) -> MethodRouter<Arc<Shared<G>>> {
         CallName::Tokens => on(method, tokens::list::<G>),
         CallName::Change => on(method, tokens::change::<G>),
         CallName::Status => on(method, operate::status::<G>),
+        CallName::Nodes => on(method, operate::nodes::<G>),
         CallName::Config => on(method, operate::config::<G>),
         CallName::Reload => on(method, operate::reload::<G>),
         CallName::Livez => on(method, operate::livez),

@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::extract::{Extension, Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use http::StatusCode;
 use http_body_util::BodyExt;
 use serde::Serialize;
 
@@ -17,8 +18,8 @@ use super::entry::Entry;
 use super::guard::Shared;
 use super::lines::{Line, Lines};
 use super::query::Params;
-use super::revocations::append;
-use super::{Caller, ControlError, Gatehouse};
+use super::revocations::{append, status};
+use super::{Caller, ControlError, Gatehouse, Nodes, Wait};
 
 /// Records in one append.
 const BATCH: usize = 5000;
@@ -35,6 +36,9 @@ struct Report {
     accepted: u64,
     rejected: Vec<Rejected>,
     rejected_total: u64,
+    /// Only for a caller who waited for them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nodes: Option<Nodes>,
 }
 
 /// A line that was refused.
@@ -62,7 +66,7 @@ pub(super) async fn import<G: Gatehouse>(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<Response, ControlError> {
-    Params::parse(request.uri(), &[])?;
+    let (wait, limit) = Params::parse(request.uri(), &["wait", "timeout"])?.wait()?;
     let mut import = Import::new(shared, caller);
     let mut body = request.into_body();
     let mut lines = Lines::default();
@@ -75,10 +79,16 @@ pub(super) async fn import<G: Gatehouse>(
     }
     lines.finish(|line| import.take(line))?;
     import.flush().await?;
-    let (actor, report) = (import.caller.name, import.report);
+    let Import { shared, caller: Caller { name: actor, .. }, mut report, .. } = import;
     let (accepted, rejected) = (report.accepted, report.rejected_total);
     tracing::info!(%actor, accepted, rejected, "revocations imported");
-    Ok(Json(report).into_response())
+    let mut done = StatusCode::OK;
+    if wait != Wait::Own {
+        let nodes = shared.house.confirm(None, wait, limit).await;
+        done = status(done, &nodes);
+        report.nodes = Some(nodes);
+    }
+    Ok((done, Json(report)).into_response())
 }
 
 // === impl Import ===

@@ -30,6 +30,8 @@ pub(crate) use credentials::read_credential;
 pub use credentials::{Caller, CredentialError, Credentials};
 pub use entry::MAX_REASON;
 pub use error::ControlError;
-pub use ports::{Ask, AskError, Draft, Gatehouse, RegisterAsk, ReloadReport};
+pub use ports::{
+    Ask, AskError, Draft, Gatehouse, Nodes, RegisterAsk, ReloadReport, SeenNode, Wait,
+};
 pub use query::parse_duration;
 pub use server::{BindError, BoundAddress, BoundControl, Control};

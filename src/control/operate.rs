@@ -1,4 +1,4 @@
-//! Status, configuration, reload, health, metrics.
+//! Status, nodes, configuration, reload, health, metrics.
 
 use std::sync::Arc;
 
@@ -16,6 +16,14 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 /// `GET /v1/status`.
 pub(super) async fn status<G: Gatehouse>(State(shared): State<Arc<Shared<G>>>) -> Json<Value> {
     Json(shared.house.status())
+}
+
+/// `GET /v1/nodes`.
+pub(super) async fn nodes<G: Gatehouse>(
+    State(shared): State<Arc<Shared<G>>>,
+) -> Result<Json<Value>, ControlError> {
+    let nodes = shared.house.nodes().await?;
+    Ok(Json(json!({ "items": nodes })))
 }
 
 /// `GET /v1/config`.

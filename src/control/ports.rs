@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -10,7 +11,8 @@ use thiserror::Error;
 use crate::clock::UnixTime;
 use crate::observe::Metrics;
 use crate::revocation::{
-    Cursor, FeedError, Filter, Name, Page, RegisterDraft, Revocation, Revocations,
+    Cursor, Epoch, FeedError, Filter, LiveNode, Name, NodeName, Page, Presence, RegisterDraft,
+    Revocation, Revocations,
 };
 use crate::secret::Secret;
 
@@ -68,10 +70,57 @@ pub trait Gatehouse: Send + Sync + 'static {
         self.metrics().render()
     }
 
-    /// What this node is called in `nodes.confirmed`.
-    fn node(&self) -> &str {
-        "local"
-    }
+    /// Waits until other nodes enforce the record, or without one everything so far. This node does.
+    fn confirm(
+        &self,
+        record: Option<&Revocation>,
+        wait: Wait,
+        limit: Duration,
+    ) -> impl Future<Output = Nodes> + Send;
+
+    /// The nodes that live, this one first.
+    fn nodes(&self) -> impl Future<Output = Result<Vec<SeenNode>, FeedError>> + Send;
+}
+
+/// How many nodes must enforce a record before the call returns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wait {
+    /// This one.
+    #[default]
+    Own,
+    /// All that live.
+    All,
+    /// So many, this one included.
+    Nodes(u32),
+}
+
+/// Which nodes enforce a record, as far as it is known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Nodes {
+    /// Those that said so, and this one.
+    pub confirmed: Vec<NodeName>,
+    /// Those that live and have not said so.
+    pub missing: Vec<NodeName>,
+    /// Why more can't be known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// Whether it was what the caller waited for.
+    #[serde(skip)]
+    pub complete: bool,
+}
+
+/// A node that lives.
+#[derive(Clone, Debug, Serialize)]
+pub struct SeenNode {
+    /// Which.
+    #[serde(flatten)]
+    pub node: NodeName,
+    /// Whether it is the one that answers.
+    pub this: bool,
+    epoch: Option<Epoch>,
+    cursor: Option<Cursor>,
+    staleness_seconds: Option<f64>,
+    last_seen_seconds: f64,
 }
 
 /// What a caller wants to have revoked.
@@ -137,4 +186,36 @@ pub struct ReloadReport {
     pub generation: u64,
     /// What is different, in words; also what needs a restart to take effect.
     pub changes: Vec<String>,
+}
+
+// === impl Nodes ===
+
+impl Nodes {
+    /// Nobody was waited for: this one alone.
+    pub fn of(own: NodeName) -> Self {
+        Self { confirmed: vec![own], missing: Vec::new(), problem: None, complete: true }
+    }
+}
+
+// === impl SeenNode ===
+
+impl SeenNode {
+    /// The one that answers.
+    pub fn own(presence: Presence) -> Self {
+        Self::new(presence, true, Duration::ZERO)
+    }
+
+    /// Another one, as it announced itself.
+    pub fn other(LiveNode { presence, seen }: LiveNode) -> Self {
+        Self::new(presence, false, seen)
+    }
+
+    fn new(presence: Presence, this: bool, seen: Duration) -> Self {
+        let Presence { node, epoch, cursor, staleness, .. } = presence;
+        // As old as it was said to be, and a little older by now.
+        let staleness = staleness.map(|age| Duration::from_millis(age).saturating_add(seen));
+        let staleness_seconds = staleness.map(|age| age.as_secs_f64());
+        let last_seen_seconds = seen.as_secs_f64();
+        Self { node, this, epoch, cursor, staleness_seconds, last_seen_seconds }
+    }
 }

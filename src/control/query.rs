@@ -7,26 +7,16 @@ use http::Uri;
 
 use crate::revocation::Filter;
 
-use super::ControlError;
+use super::{ControlError, Wait};
 
 /// The parameters of one request.
 #[derive(Debug)]
 pub(super) struct Params(Vec<(String, String)>);
 
-/// How many nodes must have applied a record before the call returns.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Wait {
-    /// This one.
-    #[default]
-    Own,
-    /// All that live.
-    All,
-    /// So many.
-    Nodes(u32),
-}
-
 /// The longest `timeout`.
 const MAX_TIMEOUT: Duration = Duration::from_secs(60);
+/// The greatest number of nodes that can be waited for.
+const MAX_NODES: u32 = 10_000;
 
 // === impl Params ===
 
@@ -80,9 +70,13 @@ impl Params {
         let wait = match self.text("wait") {
             None | Some("none") => Wait::Own,
             Some("all") => Wait::All,
-            Some(number) => number.parse().map(Wait::Nodes).map_err(|_not_a_number| {
-                ControlError::field("wait", "must be `none`, `all` or a number of nodes")
-            })?,
+            Some(text) => match text.parse().ok().filter(|count| (1..=MAX_NODES).contains(count)) {
+                Some(count) => Wait::Nodes(count),
+                None => {
+                    let problem = "must be `none`, `all` or a number of nodes from 1 to 10000";
+                    return Err(ControlError::field("wait", problem));
+                }
+            },
         };
         let timeout = match self.text("timeout") {
             None => Duration::from_secs(2),
@@ -149,7 +143,13 @@ mod tests {
         assert_eq!(parse("wait=3").unwrap().0, Wait::Nodes(3));
         let refused = [
             "wait=some",
+            "wait=",
             "wait=-1",
+            "wait=0",
+            "wait=10001",
+            "wait=99999999999",
+            "timeout=",
+            "timeout=61s",
             "timeout=2",
             "timeout=2h",
             "wait=1&wait=1",

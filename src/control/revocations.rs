@@ -20,7 +20,7 @@ use crate::revocation::{Cursor, Filter, Name, Op, REGISTERED, Revocation};
 use super::entry::{Entry, check_reason};
 use super::guard::Shared;
 use super::query::Params;
-use super::{Caller, ControlError, Gatehouse};
+use super::{Caller, ControlError, Gatehouse, Nodes};
 
 /// A body that is read whole, in bytes.
 pub(super) const MAX_BODY: usize = 64 * 1024;
@@ -37,14 +37,13 @@ pub(super) async fn revoke<G: Gatehouse>(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<Response, ControlError> {
-    // One node is all there is: its own word, which `append` waits for, is every wait's.
-    Params::parse(request.uri(), &["wait", "timeout"])?.wait()?;
+    let (wait, limit) = Params::parse(request.uri(), &["wait", "timeout"])?.wait()?;
     let body = whole(request.into_body()).await?;
     let record = Entry::parse(&body)?.revoke(&*shared.house, &caller)?;
     let cursor = append(&shared.house, vec![record.clone()]).await?;
     told(&record);
-    let body = answer(&record, &cursor, shared.house.node());
-    Ok((StatusCode::CREATED, Json(body)).into_response())
+    let nodes = shared.house.confirm(Some(&record), wait, limit).await;
+    Ok((status(StatusCode::CREATED, &nodes), answer(&record, &cursor, &nodes)).into_response())
 }
 
 /// `DELETE /v1/revocations`.
@@ -54,7 +53,7 @@ pub(super) async fn reinstate<G: Gatehouse>(
     uri: Uri,
 ) -> Result<Response, ControlError> {
     let params = Params::parse(&uri, &["claim", "value", "issuer", "reason", "wait", "timeout"])?;
-    params.wait()?;
+    let (wait, limit) = params.wait()?;
     if params.required("claim")? == REGISTERED {
         return Err(ControlError::field("claim", "can't be taken: a registration only expires"));
     }
@@ -74,7 +73,8 @@ pub(super) async fn reinstate<G: Gatehouse>(
     };
     let cursor = append(&shared.house, vec![record.clone()]).await?;
     told(&record);
-    Ok(Json(answer(&record, &cursor, shared.house.node())).into_response())
+    let nodes = shared.house.confirm(Some(&record), wait, limit).await;
+    Ok((status(StatusCode::OK, &nodes), answer(&record, &cursor, &nodes)).into_response())
 }
 
 /// `GET /v1/revocations`.
@@ -135,11 +135,16 @@ async fn only_entry<G: Gatehouse>(house: &G, filter: Filter) -> Result<Revocatio
     Ok(entry)
 }
 
-fn answer(record: &Revocation, cursor: &Cursor, node: &str) -> Value {
+/// Recorded, and enforced where the caller wanted it: else 202, for it is not done everywhere yet.
+pub(super) const fn status(done: StatusCode, nodes: &Nodes) -> StatusCode {
+    if nodes.complete { done } else { StatusCode::ACCEPTED }
+}
+
+fn answer(record: &Revocation, cursor: &Cursor, nodes: &Nodes) -> Json<Value> {
     let mut body = json!(record);
     body["cursor"] = json!(cursor);
-    body["nodes"] = json!({ "confirmed": [node], "missing": [] });
-    body
+    body["nodes"] = json!(nodes);
+    Json(body)
 }
 
 /// The diagnostic log names the record; its value may be personal and stays in the store.

@@ -81,6 +81,7 @@ async fn start(folder: &Path, table: &str) -> anyhow::Result<Vec<Node>> {
     for number in 1..=NODES {
         let folder = folder.join(format!("gateway-{number}"));
         fs::create_dir_all(&folder)?;
+        let store = format!("{store}\nnode = \"gateway {number}\"");
         let text = configuration(0, 0, upstream_at, issuer_at, &store);
         nodes.push(start_node(folder.as_path(), &text, &issuer)?);
     }
@@ -133,11 +134,9 @@ async fn tell(
     everywhere(out, "   the phone is refused still", nodes, &phone, StatusCode::UNAUTHORIZED)
         .await?;
     everywhere(out, "   the laptop may", nodes, &laptop, StatusCode::OK).await?;
-    revoke(&nodes[1], &laptop, StatusCode::CREATED).await?;
-    writeln!(out, "9. gateway 2 revokes the laptop's token      201")?;
-    for node in nodes {
-        refused_after(node.stage.gateway, &laptop, Instant::now()).await?;
-    }
+    let confirmed = revoke(&nodes[1], &laptop, StatusCode::CREATED).await?;
+    writeln!(out, "9. gateway 2 revokes the laptop's token, wait=all")?;
+    writeln!(out, "   confirmed by {confirmed:<32}201")?;
     everywhere(out, "   the laptop asks", nodes, &laptop, StatusCode::UNAUTHORIZED).await
 }
 
@@ -150,17 +149,19 @@ async fn spread(out: &mut dyn Write, nodes: &[Node], token: &str) -> anyhow::Res
     };
     let watching: Vec<_> = nodes.iter().map(watch).collect();
     let asked = begun.elapsed();
-    revoke(&nodes[0], token, StatusCode::CREATED).await?;
+    let confirmed = revoke(&nodes[0], token, StatusCode::CREATED).await?;
     let answered = begun.elapsed() - asked;
-    writeln!(out, "2. gateway 1 revokes the phone's token       201 after {answered:.1?}")?;
+    writeln!(out, "2. gateway 1 revokes the phone's token, wait=all")?;
+    writeln!(out, "   confirmed by {confirmed:<32}201 after {answered:.1?}")?;
+    ensure!(confirmed.split(", ").count() == NODES, "not every gateway has confirmed");
     for (watching, number) in watching.into_iter().zip(1..) {
         let refused = watching.await??.saturating_sub(asked);
         writeln!(
             out,
-            "   refused at gateway {number}                      401 after {refused:.1?}"
+            "   refused at gateway {number}                           401 after {refused:.1?}"
         )?;
     }
-    Ok(())
+    everywhere(out, "   and from then on", nodes, token, StatusCode::UNAUTHORIZED).await
 }
 
 async fn without_broker(
@@ -209,13 +210,19 @@ async fn ask(gateway: SocketAddr, token: &str) -> anyhow::Result<Answer> {
     call(gateway, Method::GET, "/orders/42", Some(token), None).await
 }
 
-async fn revoke(node: &Node, token: &str, want: StatusCode) -> anyhow::Result<()> {
+/// Revokes, and waits for all; the names of those that confirmed.
+async fn revoke(node: &Node, token: &str, want: StatusCode) -> anyhow::Result<String> {
     let Stage { control, credential, .. } = &node.stage;
     let body = json!({ "token": token, "reason": "stolen" });
     let target = "/v1/revocations?wait=all&timeout=5s";
     let answer = call(*control, Method::POST, target, Some(credential), Some(body)).await?;
     ensure!(answer.status == want, "revoking answered {}: {}", answer.status, answer.body);
-    Ok(())
+    let confirmed = answer.body["nodes"]["confirmed"].as_array();
+    let confirmed = confirmed.map(Vec::as_slice).unwrap_or_default();
+    let names = confirmed.iter().filter_map(|node| node["name"].as_str());
+    let mut names: Vec<&str> = names.collect();
+    names.sort_unstable();
+    Ok(names.join(", "))
 }
 
 /// Asks each gateway once and fails the demo when one answers otherwise.

@@ -1,5 +1,6 @@
 //! The stores behind the revocation feed. Adapters never see each other.
 
+pub mod alone;
 pub mod compaction;
 pub mod embedded;
 mod listing;
@@ -13,4 +14,4 @@ pub mod redis;
 pub mod seen;
 mod store;
 
-pub use store::{Feed, Log, Store};
+pub use store::{Feed, Log, Roster, Store};

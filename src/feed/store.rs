@@ -1,18 +1,21 @@
 //! The configured store, whichever it is: one type for those who join the rooms.
 
+use uuid::Uuid;
+
 use crate::clock::UnixTime;
 use crate::revocation::{
-    Checkpoint, Cursor, Epoch, FeedConfig, FeedError, FeedEvent, Filter, Name, Page, Revocation,
-    RevocationFeed, RevocationLog,
+    Audience, Checkpoint, Cursor, Ear, Epoch, FeedConfig, FeedError, FeedEvent, Filter, LiveNode,
+    Name, NodeRoster, Page, Presence, Revocation, RevocationFeed, RevocationLog,
 };
 
+use super::alone::AloneRoster;
 use super::embedded::{EmbeddedFeed, EmbeddedLog, EmbeddedStore};
 #[cfg(feature = "nats")]
-use super::nats::{NatsFeed, NatsLog, NatsStore};
+use super::nats::{NatsFeed, NatsLog, NatsRoster, NatsStore};
 #[cfg(feature = "postgres")]
-use super::postgres::{PostgresFeed, PostgresLog, PostgresStore};
+use super::postgres::{PostgresFeed, PostgresLog, PostgresRoster, PostgresStore};
 #[cfg(feature = "redis")]
-use super::redis::{RedisFeed, RedisLog, RedisStore};
+use super::redis::{RedisFeed, RedisLog, RedisRoster, RedisStore};
 
 /// An open store. A store on a network is opened without waiting for it: who reads or writes connects.
 #[derive(Debug)]
@@ -60,6 +63,22 @@ pub enum Log {
     /// Of the JetStream stream.
     #[cfg(feature = "nats")]
     Nats(NatsLog),
+}
+
+/// Who follows a store; cheap to clone.
+#[derive(Clone, Debug)]
+pub enum Roster {
+    /// Of the file: this process alone.
+    Embedded(AloneRoster),
+    /// Of Redis.
+    #[cfg(feature = "redis")]
+    Redis(RedisRoster),
+    /// Of PostgreSQL.
+    #[cfg(feature = "postgres")]
+    Postgres(PostgresRoster),
+    /// Of the JetStream stream.
+    #[cfg(feature = "nats")]
+    Nats(NatsRoster),
 }
 
 /// The same call on whichever it is.
@@ -124,6 +143,19 @@ impl Store {
             Self::Nats(store) => Log::Nats(store.log()),
         }
     }
+
+    /// Who follows it.
+    pub fn roster(&self) -> Roster {
+        match self {
+            Self::Embedded(_) => Roster::Embedded(AloneRoster::new()),
+            #[cfg(feature = "redis")]
+            Self::Redis(store) => Roster::Redis(store.roster()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => Roster::Postgres(store.roster()),
+            #[cfg(feature = "nats")]
+            Self::Nats(store) => Roster::Nats(store.roster()),
+        }
+    }
 }
 
 // === impl Feed ===
@@ -160,5 +192,29 @@ impl RevocationLog for Log {
 
     async fn compact(&self, now: UnixTime) -> Result<usize, FeedError> {
         each!(self, log => log.compact(now).await)
+    }
+}
+
+// === impl Roster ===
+
+impl NodeRoster for Roster {
+    async fn announce(&self, presence: &Presence) -> Result<(), FeedError> {
+        each!(self, roster => roster.announce(presence).await)
+    }
+
+    async fn withdraw(&self, id: Uuid) -> Result<(), FeedError> {
+        each!(self, roster => roster.withdraw(id).await)
+    }
+
+    async fn nodes(&self) -> Result<Vec<LiveNode>, FeedError> {
+        each!(self, roster => roster.nodes().await)
+    }
+
+    async fn tell(&self, to: Audience, message: Vec<u8>) -> Result<(), FeedError> {
+        each!(self, roster => roster.tell(to, message).await)
+    }
+
+    async fn listen(&self, id: Uuid) -> Result<Ear, FeedError> {
+        each!(self, roster => roster.listen(id).await)
     }
 }

@@ -94,6 +94,10 @@ pub struct Metrics {
     pub callback_passed_while_down: Family<Labels, Counter>,
     /// From a question to its answer, by callback.
     pub callback_seconds: Family<Labels, Histogram, fn() -> Histogram>,
+    /// Nodes that live, as they were listed last.
+    pub nodes: Gauge,
+    /// Waits for other nodes, by outcome (`confirmed`, `missing`, `unknown`).
+    pub waits: Family<Labels, Counter>,
     /// Control calls, by call and status.
     pub control_requests: Family<Labels, Counter>,
     /// Access-log lines dropped because the writer was behind.
@@ -146,6 +150,8 @@ impl Metrics {
             callback_failures: Family::default(),
             callback_passed_while_down: Family::default(),
             callback_seconds: Family::new_with_constructor(callback_histogram),
+            nodes: Gauge::default(),
+            waits: Family::default(),
             control_requests: Family::default(),
             log_dropped: Counter::default(),
             config_generation: Gauge::default(),
@@ -340,6 +346,8 @@ impl Metrics {
 
     fn register_control(&mut self) {
         let registry = self.registry.sub_registry_with_prefix("portcullis");
+        registry.register("nodes", "Nodes that live, as listed last", self.nodes.clone());
+        registry.register("waits", "Waits for other nodes", self.waits.clone());
         registry.register("control_requests", "Control calls", self.control_requests.clone());
         registry.register(
             "config_generation",
@@ -372,13 +380,5 @@ fn callback_histogram() -> Histogram {
 fn propagation_histogram() -> Histogram {
     Histogram::new([
         0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0,
-    ])
-}
-
-/// 100 µs to 10 s.
-fn callback_histogram() -> Histogram {
-    Histogram::new([
-        0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
-        5.0, 10.0,
     ])
 }

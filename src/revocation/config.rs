@@ -30,6 +30,8 @@ pub struct RevocationConfig {
     pub max_staleness: Duration,
     /// The default for routes.
     pub when_stale: WhenStale,
+    /// What this node is called among those that follow the store; `None`: as its host.
+    pub node: Option<Arc<str>>,
 }
 
 /// What becomes of a token that nothing is known of.

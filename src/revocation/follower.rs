@@ -124,9 +124,14 @@ impl<F: RevocationFeed> Follower<F> {
 impl AppliedCursor {
     /// Waits until the set holds everything up to the cursor; false when it did not within `limit`.
     pub async fn reached(&self, cursor: &Cursor, limit: Duration) -> bool {
+        self.until(|now| now.cursor.as_ref().is_some_and(|at| at >= cursor), limit).await
+    }
+
+    /// Waits until the status is so, which is asked whenever something was applied; false when it was
+    /// not within `limit`.
+    pub async fn until(&self, what: impl FnMut(&FeedStatus) -> bool, limit: Duration) -> bool {
         let mut status = self.0.clone();
-        let there = status.wait_for(|now| now.cursor.as_ref().is_some_and(|at| at >= cursor));
-        matches!(tokio::time::timeout(limit, there).await, Ok(Ok(_)))
+        matches!(tokio::time::timeout(limit, status.wait_for(what)).await, Ok(Ok(_)))
     }
 
     /// Waits until the first checkpoint is in the set; false when the follower ended before.

@@ -16,6 +16,7 @@ mod record;
 mod register;
 mod request;
 mod seen;
+mod roster;
 mod set;
 mod standing;
 pub mod wire;
@@ -37,6 +38,9 @@ pub use principal::{Named, Principal, RegisterDraft, Revocations};
 pub use record::{Name, Op, Revocation};
 pub use register::{Registered, TokenFilter, TokenKey, TokenPage};
 pub use request::{Draft, DraftError, Enforceable, IssuerScope};
+pub use roster::{
+    Audience, Ear, Held, LiveNode, MAX_MESSAGE, NodeName, NodeRoster, Presence, Question, Signal,
+};
 pub use set::{Applied, RevocationSet};
 
 pub(crate) use standing::Standing;

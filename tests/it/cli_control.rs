@@ -11,12 +11,13 @@ use std::time::Duration;
 use portcullis::clock::{Clock, SystemClock, UnixTime};
 use portcullis::config::{ControlAddress, ControlConfig};
 use portcullis::control::{
-    Ask, AskError, BoundAddress, Control, Draft, Gatehouse, RegisterAsk, ReloadReport,
+    Ask, AskError, BoundAddress, Control, Draft, Gatehouse, Nodes, RegisterAsk, ReloadReport,
+    SeenNode, Wait,
 };
 use portcullis::observe::Metrics;
 use portcullis::revocation::{
-    Cursor, Enforceable, FeedError, Filter, IssuerScope, Name, Op, Page, RegisterConfig,
-    Revocation, RevocationMode, Revocations,
+    Cursor, Enforceable, FeedError, Filter, IssuerScope, Name, NodeName, Op, Page, Presence,
+    RegisterConfig, Revocation, RevocationMode, Revocations,
 };
 use portcullis::shutdown::Shutdown;
 use serde_json::{Value, json};
@@ -127,9 +128,30 @@ impl Gatehouse for House {
         json!({})
     }
 
+    async fn confirm(&self, _: Option<&Revocation>, wait: Wait, _: Duration) -> Nodes {
+        let mut nodes = Nodes::of(node("gw-1"));
+        if wait == Wait::All {
+            nodes.confirmed.push(node("gw-2"));
+        }
+        if matches!(wait, Wait::Nodes(count) if count > 1) {
+            (nodes.missing, nodes.complete) = (vec![node("gw-2")], false);
+        }
+        nodes
+    }
+
+    async fn nodes(&self) -> Result<Vec<SeenNode>, FeedError> {
+        let (node, cursor) = (node("gw-1"), Some(Cursor::new("41")));
+        let presence = Presence { node, lasts: 9000, epoch: None, cursor, staleness: Some(300) };
+        Ok(vec![SeenNode::own(presence)])
+    }
+
     fn metrics(&self) -> &Metrics {
         &self.metrics
     }
+}
+
+fn node(name: &str) -> NodeName {
+    NodeName { name: name.into(), id: Uuid::nil() }
 }
 
 /// A running port with its configuration file; the credential is the one made at first start.
@@ -242,6 +264,32 @@ fn revoke_list_and_reinstate_work_over_tcp_and_a_unix_socket() {
         assert_eq!(again.status.code(), Some(1));
         assert!(String::from_utf8_lossy(&again.stderr).contains("no_such_entry"), "{again:?}");
     }
+}
+
+#[test]
+fn waiting_for_other_gateways_names_them_and_fails_when_it_was_in_vain() {
+    let running = Running::start(false);
+    let entry = ["--claim", "jti", "--value", "x", "--wait"];
+    let all = running.ok(&[&["revoke"], &entry[..], &["all", "--timeout", "5s"]].concat());
+    assert!(all.ends_with("\nin force on: gw-1, gw-2\n"), "{all}");
+    for command in ["revoke", "reinstate"] {
+        let output = running.say(&[&[command], &entry[..], &["3"]].concat(), b"");
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains("recorded") && error.contains("missing: gw-2"), "{error}");
+    }
+    let line = b"{\"claim\":\"jti\",\"value\":\"x\"}\n";
+    let import = running.say(&["import", "-", "--wait", "2"], line);
+    assert_eq!((import.status.code(), &*import.stdout), (Some(1), &b"1 accepted, 0 refused\n"[..]));
+    for odd in [["--wait", "0"], ["--wait", "some"], ["--timeout", "1s"]] {
+        let output = running.say(&[&["import", "-"], &odd[..]].concat(), line);
+        assert_eq!(output.status.code(), Some(64), "{odd:?}: {output:?}");
+    }
+    let nodes = running.ok(&["nodes"]);
+    assert!(
+        nodes.contains("*  gw-1") && nodes.contains("41") && nodes.contains("0.3 s"),
+        "{nodes}"
+    );
 }
 
 #[test]

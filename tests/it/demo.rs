@@ -57,7 +57,10 @@ fn cluster_demo(feed: &str) -> String {
 fn the_cluster_s_story_plays_to_its_end_on_each_broker() {
     for feed in ["redis", "nats"] {
         let told = cluster_demo(feed);
-        for line in ["refused at gateway 3", "kill -9", "nobody guesses (503)", "is back"] {
+        let confirmed = "confirmed by gateway 1, gateway 2, gateway 3";
+        for line in
+            [confirmed, "refused at gateway 3", "kill -9", "nobody guesses (503)", "is back"]
+        {
             assert!(told.contains(line), "{feed}: {line}: {told}");
         }
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use portcullis::clock::UnixTime;
 use portcullis::revocation::{
-    Cursor, FeedError, FeedEvent, Filter, Revocation, RevocationFeed, RevocationLog,
+    Cursor, FeedError, FeedEvent, Filter, NodeRoster, Revocation, RevocationFeed, RevocationLog,
 };
 
 use crate::support::records::{
@@ -15,6 +15,7 @@ use crate::support::records::{
 mod backends;
 mod listing;
 mod register;
+mod roster;
 
 use backends::Embedded;
 #[cfg(feature = "nats")]
@@ -29,17 +30,24 @@ use register::{
     a_registered_token_is_kept_with_its_details, an_expired_registration_is_forgotten,
     registrations_of_one_token_merge,
 };
+use roster::{
+    a_node_is_listed_until_it_withdraws_or_its_time_is_over, a_roster_goes_on_after_a_restart,
+    an_announcement_is_replaced_by_the_next, what_is_said_reaches_whom_it_is_for,
+};
 
 /// A store that the suite can make, reach as several nodes, and stop and start.
 trait Backend: Sized {
     type Feed: RevocationFeed;
     type Log: RevocationLog + Clone;
+    type Roster: NodeRoster;
     async fn start() -> Self;
     /// Stops the store, and starts it on what it has kept.
     async fn restart(self) -> Self;
     /// A node's reading side.
     fn feed(&self) -> Self::Feed;
     fn log(&self) -> Self::Log;
+    /// Another node's way to the others.
+    fn roster(&self) -> Self::Roster;
     /// How many records the log keeps for those who fall behind.
     const LOG_KEPT: usize;
 }
@@ -84,6 +92,10 @@ macro_rules! every_case {
             registrations_of_one_token_merge,
             a_registered_token_and_its_revocation_do_not_mix,
             an_expired_registration_is_forgotten,
+            a_node_is_listed_until_it_withdraws_or_its_time_is_over,
+            an_announcement_is_replaced_by_the_next,
+            what_is_said_reaches_whom_it_is_for,
+            a_roster_goes_on_after_a_restart,
             $($more,)*
         );
     };

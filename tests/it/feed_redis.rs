@@ -12,6 +12,7 @@ use portcullis::revocation::{
 use portcullis::secret::Secret;
 
 use crate::support::documents::code_blocks;
+use crate::support::nodes::use_roster;
 use crate::support::records::{append_each, load, next_record, revoke};
 use crate::support::servers::redis::{Keeps, RedisServer};
 
@@ -292,6 +293,8 @@ async fn a_missing_right_is_named() {
         assert!(error.to_string().contains(said), "{error}");
         let error = store.log().append(vec![revoke("a", 1)]).await.expect_err("refused");
         assert!(error.to_string().contains(said), "{error}");
+        let error = use_roster(&store.roster()).await.expect_err("refused");
+        assert!(error.to_string().contains(said), "{error}");
     }
     let store = RedisStore::open(&config(None, Some("another"))).await.expect("a store");
     assert!(load(&mut store.feed()).await.0.is_empty());
@@ -313,6 +316,7 @@ async fn the_rights_of_the_document_are_enough() {
     append_each(&store.log(), &[revoke("a", 5), revoke("b", 1 << 40)]).await;
     assert_eq!(&*next_record(&mut feed).await.0.name.value, "a");
     assert_eq!(store.log().compact(UnixTime::from_secs(6)).await.expect("compacted"), 1);
+    use_roster(&store.roster()).await.expect("it may");
     let shop = ["--user", "shop", "--pass", "shop-password"];
     let added = server.cli(&[&shop[..], &["xadd", STREAM, "*", "r", "{}"]].concat());
     assert!(added.contains('-'), "{added}");

@@ -15,6 +15,8 @@ mod callback_faults; // callbacks that are down, slow, lying, flooding
 mod callbacks; // somebody else asked about a token
 mod cli_alone; // the program without a gateway
 mod cli_control; // the program against a control port
+#[cfg(all(feature = "redis", feature = "nats", feature = "postgres"))]
+mod cluster_wait; // three gateways on each broker: who waits hears who has confirmed
 mod control_attacks; // the control port under attack
 mod crash; // kill -9 under a stream of revocations
 mod credentials; // where and how a credential may stand

@@ -13,6 +13,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use tempfile::TempDir;
 
 use crate::support::documents::code_blocks;
+use crate::support::nodes::use_roster;
 use crate::support::records::{append_each, load, next_record, revoke};
 use crate::support::servers::nats::NatsServer;
 
@@ -25,7 +26,7 @@ async fn use_store(config: &NatsConfig) -> Result<(), FeedError> {
     assert_eq!(&*next_record(&mut feed).await.0.name.value, "a");
     let gone = store.log().compact(portcullis::clock::UnixTime::from_secs(200)).await?;
     assert_eq!(gone, 1);
-    Ok(())
+    use_roster(&store.roster()).await
 }
 
 fn refused(outcome: Result<(), FeedError>, word: &str) {

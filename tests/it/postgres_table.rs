@@ -10,6 +10,7 @@ use portcullis::revocation::{
 };
 use tokio::time::timeout;
 
+use crate::support::nodes::use_roster;
 use crate::support::records::{append_each, load, next_record, revoke};
 use crate::support::servers::postgres::{Database, PostgresServer};
 
@@ -183,6 +184,8 @@ async fn a_role_that_may_not_make_tables_is_told_so_and_works_with_those_of_the_
     let store = PostgresStore::open(&database.config(&node)).await.expect("a store");
     let error = store.feed().load().await.expect_err("no right to make tables").to_string();
     assert!(error.contains("permission denied") && error.contains("docs/feeds"), "{error}");
+    let error = use_roster(&store.roster()).await.expect_err("no right to make tables").to_string();
+    assert!(error.contains("permission denied") && error.contains("docs/feeds"), "{error}");
 
     let tables = documented("The tables", "sql");
     assert_eq!(PostgresStore::ddl("revocations", "public").expect("a name"), tables);
@@ -198,18 +201,30 @@ async fn a_role_that_may_not_make_tables_is_told_so_and_works_with_those_of_the_
     assert_eq!((&*record.name.value, record.actor.as_deref()), ("b", Some(&*app)));
     assert_eq!(store.log().list(Filter::default(), None, 10).await.expect("a page").items.len(), 2);
     assert_eq!(store.log().compact(UnixTime::from_secs(101)).await.expect("compacted"), 2);
+    use_roster(&store.roster()).await.expect("it may");
 
     let forbidden = [
         "SELECT * FROM revocations",
         "DELETE FROM revocations",
         "UPDATE revocations_meta SET folded = 0",
         "SELECT * FROM revocations_live",
+        "SELECT * FROM revocations_nodes",
         "INSERT INTO revocations (id, issuer, claim, value, expires_at) VALUES (1, 'i', 'c', 'v', 1)",
     ];
     for sql in forbidden {
         let error = database.psql(&app, sql).expect_err(sql);
         assert!(error.contains("permission denied"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_table_of_nodes_that_is_gone_is_made_again() {
+    let database = PostgresServer::database();
+    let roster = database.store().await.roster();
+    use_roster(&roster).await.expect("made");
+    database.sql("DROP TABLE revocations_nodes");
+    let again = async { while use_roster(&roster).await.is_err() {} };
+    timeout(Duration::from_secs(10), again).await.expect("made again");
 }
 
 #[tokio::test]

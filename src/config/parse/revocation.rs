@@ -38,6 +38,7 @@ pub(super) fn revocation(table: &Table<'_>) -> (RevocationConfig, PathBuf) {
             .read("max_staleness", |node| node.duration(staleness))
             .unwrap_or(Duration::from_secs(10)),
         when_stale: table.read("when_stale", when_stale).unwrap_or(WhenStale::Reject),
+        node: table.read("node", node_name),
     };
     (config, path)
 }
@@ -89,6 +90,14 @@ pub(super) fn kinds(node: &Node<'_>) -> Option<TokenTypes> {
     }
     let kinds = node.distinct_or_none(|element| element.word(&KINDS))?;
     Some(kinds.into_iter().collect())
+}
+
+fn node_name(node: &Node<'_>) -> Option<Arc<str>> {
+    let name = node.text()?;
+    if name.len() > 128 {
+        return node.wrong("a node's name has at most 128 bytes");
+    }
+    Some(name.into())
 }
 
 fn claims(node: &Node<'_>) -> Option<Vec<Arc<str>>> {

@@ -20,6 +20,18 @@ fn the_operating_calls_answer() {
 }
 
 #[test]
+fn the_nodes_are_listed_or_it_is_said_that_they_can_not_be() {
+    let port = port();
+    let listed = port.get("/v1/nodes").json();
+    let (only, id) = (&listed["items"][0], uuid::Uuid::nil().to_string());
+    let named = json!({ "name": only["name"], "id": only["id"], "this": only["this"] });
+    assert_eq!(named, json!({ "name": "one", "id": id, "this": true }));
+    assert_eq!((&only["staleness_seconds"], &only["cursor"]), (&json!(0.007), &json!(null)));
+    port.house.fail_after.store(0, Ordering::SeqCst);
+    port.get("/v1/nodes").is_problem(503, "store_unavailable");
+}
+
+#[test]
 fn readiness_says_why_not() {
     let port = port();
     let plain = "GET /readyz HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n";

@@ -11,11 +11,13 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::clock::{Clock, SystemClock, UnixTime};
-use crate::control::{Ask, AskError, Gatehouse, RegisterAsk, ReloadReport};
+use crate::control::{
+    Ask, AskError, Gatehouse, Nodes, RegisterAsk, ReloadReport, SeenNode, Wait,
+};
 use crate::observe::Metrics;
 use crate::revocation::{
-    Cursor, Enforceable, FeedError, Filter, IssuerScope, Name, Op, Page, RegisterConfig,
-    RegisterDraft, Revocation, RevocationMode, Revocations,
+    Cursor, Enforceable, FeedError, Filter, IssuerScope, Name, NodeName, Op, Page, Presence,
+    RegisterConfig, RegisterDraft, Revocation, RevocationMode, Revocations,
 };
 
 pub(super) const ISSUER: &str = "https://issuer.test/";
@@ -28,6 +30,8 @@ pub(super) struct Fake {
     pub(super) fail_after: AtomicUsize,
     pub(super) reload_refused: AtomicBool,
     pub(super) unready: AtomicBool,
+    /// The other node does not confirm.
+    pub(super) slow_node: AtomicBool,
     metrics: Metrics,
     pub(super) revocations: Revocations,
 }
@@ -43,6 +47,7 @@ impl Fake {
             fail_after: AtomicUsize::new(usize::MAX),
             reload_refused: AtomicBool::new(false),
             unready: AtomicBool::new(false),
+            slow_node: AtomicBool::new(false),
             metrics: Metrics::default(),
             revocations,
         })
@@ -193,7 +198,33 @@ impl Gatehouse for Fake {
         json!({ "control": { "credentials": [{ "name": "ops", "secret": "redacted" }] } })
     }
 
+    async fn confirm(&self, _: Option<&Revocation>, wait: Wait, _: Duration) -> Nodes {
+        let mut nodes = Nodes::of(node("one"));
+        if wait != Wait::Own {
+            nodes.complete = !self.slow_node.load(Ordering::SeqCst);
+            let other = if nodes.complete { &mut nodes.confirmed } else { &mut nodes.missing };
+            other.push(node("two"));
+        }
+        nodes
+    }
+
+    async fn nodes(&self) -> Result<Vec<SeenNode>, FeedError> {
+        let presence = Presence {
+            node: node("one"),
+            lasts: 9000,
+            epoch: None,
+            cursor: None,
+            staleness: Some(7),
+        };
+        self.away().map_or_else(|| Ok(vec![SeenNode::own(presence)]), Err)
+    }
+
     fn metrics(&self) -> &Metrics {
         &self.metrics
     }
+}
+
+/// A node of this name; the same each time.
+pub(super) fn node(name: &str) -> NodeName {
+    NodeName { name: name.into(), id: Uuid::nil() }
 }

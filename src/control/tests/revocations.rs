@@ -2,8 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
-use super::fake::ISSUER;
-use super::wire::{READ, REVOKE, port};
+use super::fake::{ISSUER, node};
+use super::wire::{ADMIN, READ, REVOKE, port};
 
 const ROOT: &str = "/v1/revocations";
 
@@ -20,11 +20,32 @@ fn a_revocation_answers_with_the_whole_record_its_cursor_and_its_nodes() {
     assert_eq!((&record["actor"], &record["reason"]), (&"app".into(), &"lost".into()));
     assert_eq!(record["expires_at"], 5000);
     assert!(record["id"].is_string() && record["at"].is_u64() && record["cursor"].is_string());
-    assert_eq!(record["nodes"], serde_json::json!({ "confirmed": ["local"], "missing": [] }));
+    let nodes = serde_json::json!({ "confirmed": [node("one"), node("two")], "missing": [] });
+    assert_eq!(record["nodes"], nodes);
     let entries = port.house.entries();
     assert_eq!(entries.len(), 1);
     assert_eq!(entries[0].id.to_string(), record["id"].as_str().unwrap());
     assert_eq!(port.house.counted("revoke", "201"), 1);
+}
+
+#[test]
+fn who_waits_in_vain_hears_202_and_which_nodes_are_missing() {
+    let port = port();
+    let body = r#"{"claim":"jti","value":"t-1"}"#;
+    let alone = port.post(ROOT, body);
+    let only = serde_json::json!({ "confirmed": [node("one")], "missing": [] });
+    assert_eq!((alone.status, &alone.json()["nodes"]), (201, &only));
+    port.house.slow_node.store(true, Ordering::SeqCst);
+    let behind = serde_json::json!({ "confirmed": [node("one")], "missing": [node("two")] });
+    let revoked = port.post(&format!("{ROOT}?wait=all"), body);
+    assert_eq!((revoked.status, &revoked.json()["nodes"]), (202, &behind));
+    assert_eq!(port.house.entries().len(), 1, "it is recorded all the same");
+    let target = format!("{ROOT}?claim=jti&value=t-1&wait=2&timeout=1s");
+    let reinstated = port.call("DELETE", &target, ADMIN, "");
+    assert_eq!((reinstated.status, &reinstated.json()["nodes"]), (202, &behind));
+    port.post(&format!("{ROOT}?wait=some"), body).names_field("wait");
+    port.post(&format!("{ROOT}?wait=all&timeout=2h"), body).names_field("timeout");
+    assert_eq!(port.house.entries().len(), 0, "what is malformed does nothing");
 }
 
 #[test]

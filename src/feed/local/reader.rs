@@ -1,16 +1,15 @@
 //! What the follower reads: the store itself, or the store with this node's own copy in front of it.
 
 use super::{LocalCopy, WithLocalCopy};
-use crate::feed::{Feed, Store};
 use crate::revocation::{Checkpoint, Cursor, Epoch, FeedError, FeedEvent, RevocationFeed};
 
 /// A store's reading side, with a copy or without.
 #[derive(Debug)]
-pub enum Reader {
+pub enum Reader<F> {
     /// The store is on this machine, and needs none.
-    Direct(Feed),
+    Direct(F),
     /// The store is elsewhere.
-    Copied(Box<WithLocalCopy<Feed>>),
+    Copied(Box<WithLocalCopy<F>>),
 }
 
 /// The same call on whichever it is.
@@ -25,17 +24,17 @@ macro_rules! each {
 
 // === impl Reader ===
 
-impl Reader {
+impl<F: RevocationFeed> Reader<F> {
     /// Reads the store, and keeps what it tells in the copy, if there is one.
-    pub fn new(store: &Store, copy: Option<&LocalCopy>) -> Result<Self, FeedError> {
+    pub fn new(feed: F, copy: Option<&LocalCopy>) -> Result<Self, FeedError> {
         Ok(match copy {
-            Some(copy) => Self::Copied(Box::new(copy.over(store.feed())?)),
-            None => Self::Direct(store.feed()),
+            Some(copy) => Self::Copied(Box::new(copy.over(feed)?)),
+            None => Self::Direct(feed),
         })
     }
 }
 
-impl RevocationFeed for Reader {
+impl<F: RevocationFeed> RevocationFeed for Reader<F> {
     async fn load(&mut self) -> Result<Checkpoint, FeedError> {
         each!(self, feed => feed.load().await)
     }

@@ -120,8 +120,17 @@ impl Broker {
 
     /// The subject's last message.
     pub(super) async fn last(&self, subject: &str) -> Result<Option<Message>, FeedError> {
+        self.last_of(&self.name, subject).await
+    }
+
+    /// The same, of another stream.
+    pub(super) async fn last_of(
+        &self,
+        stream: &str,
+        subject: &str,
+    ) -> Result<Option<Message>, FeedError> {
         self.connected()?;
-        match self.stream().await?.get_last_raw_message_by_subject(subject).await {
+        match self.stream(stream).await?.get_last_raw_message_by_subject(subject).await {
             Ok(found) => Ok(Some(Message {
                 subject: found.subject.to_string(),
                 sequence: found.sequence,
@@ -178,8 +187,8 @@ impl Broker {
     }
 
     /// A handle that asks nothing.
-    pub(super) async fn stream(&self) -> Result<Stream<()>, FeedError> {
-        let handle = self.context.get_stream_no_info(&*self.name).await;
+    pub(super) async fn stream(&self, name: &str) -> Result<Stream<()>, FeedError> {
+        let handle = self.context.get_stream_no_info(name).await;
         handle.map_err(|error| FeedError::Refused(error.to_string()))
     }
 

@@ -18,6 +18,7 @@ mod feed;
 mod log;
 mod memory;
 mod reader;
+mod roster;
 mod said;
 mod scan;
 mod setup;
@@ -28,6 +29,7 @@ mod trace;
 
 pub use feed::NatsFeed;
 pub use log::NatsLog;
+pub use roster::NatsRoster;
 
 use broker::Broker;
 
@@ -65,6 +67,11 @@ impl NatsStore {
     /// The writing side.
     pub fn log(&self) -> NatsLog {
         NatsLog::new(Arc::clone(&self.broker))
+    }
+
+    /// Who follows the store.
+    pub fn roster(&self) -> NatsRoster {
+        NatsRoster::new(Arc::clone(&self.broker))
     }
 
     /// The identity of the store's memory, asked from the servers.

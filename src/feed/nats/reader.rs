@@ -67,7 +67,7 @@ impl Reader {
             memory_storage: true,
             ..Config::default()
         };
-        let stream = broker.stream().await?;
+        let stream = broker.stream(&broker.name).await?;
         let created = stream.create_consumer(config).await;
         let consumer = created.map_err(|error| broker.failed(error))?;
         let messages = consumer

@@ -5,7 +5,7 @@ use std::future::{Future, poll_fn};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tokio_postgres::config::TargetSessionAttrs;
@@ -95,6 +95,14 @@ impl Connector {
 
     /// A new connection, ready for work, within a few seconds.
     pub(super) async fn connect(&self) -> Result<Session, FeedError> {
+        self.connect_and_hear(None).await
+    }
+
+    /// The same; what others notify goes to `heard`, which is dropped with the connection.
+    pub(super) async fn connect_and_hear(
+        &self,
+        heard: Option<mpsc::Sender<Vec<u8>>>,
+    ) -> Result<Session, FeedError> {
         let opened = timeout(CONNECT_WITHIN, self.config.connect(self.tls.clone())).await;
         let (client, mut connection) =
             opened.map_err(|_elapsed| no_answer())?.map_err(|error| failed(&error))?;
@@ -103,8 +111,11 @@ impl Connector {
         let driver = tokio::spawn(async move {
             // An error ends the connection as much as its end does: the client will say so.
             while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
-                if let AsyncMessage::Notification(_) = message {
-                    woken.notify_one();
+                let AsyncMessage::Notification(said) = message else { continue };
+                woken.notify_one();
+                if let Some(heard) = &heard {
+                    // One that is not taken in time is lost, as every message may be.
+                    drop(heard.try_send(said.payload().as_bytes().to_vec()));
                 }
             }
             woken.notify_one();
@@ -168,6 +179,11 @@ impl Session {
 
     pub(super) fn is_closed(&self) -> bool {
         self.client.is_closed()
+    }
+
+    /// Gives the connection up: its server does not answer.
+    pub(super) fn end(&self) {
+        self.driver.abort();
     }
 
     /// Ends at the next notification, and when the connection ends.

@@ -21,6 +21,7 @@ mod list;
 mod load;
 mod log;
 mod pump;
+mod roster;
 mod row;
 mod schema;
 mod table;
@@ -30,6 +31,7 @@ mod writers;
 
 pub use feed::PostgresFeed;
 pub use log::PostgresLog;
+pub use roster::PostgresRoster;
 
 use connect::Connector;
 use table::Table;
@@ -73,6 +75,11 @@ impl PostgresStore {
     /// The writing side.
     pub fn log(&self) -> PostgresLog {
         self.log.clone()
+    }
+
+    /// Who follows the store.
+    pub fn roster(&self) -> PostgresRoster {
+        PostgresRoster::new(Arc::clone(&self.shared))
     }
 
     /// The identity of the store's memory, as it was when a reader last loaded; `None` before that.

@@ -29,12 +29,14 @@ struct Found {
 }
 
 const SCHEMA: &str = include_str!("schema.sql");
+/// What the roster needs; it makes this by itself too, in tables of before.
+pub(super) const NODES: &str = include_str!("nodes.sql");
 const FORMAT: i32 = 1;
 
 /// The statements that make the tables, for an owner who does not let the gateway do it.
 pub(super) fn ddl(table: &Table, schema: &str) -> String {
     // Within a text in SQL.
-    table.sql(&SCHEMA.replace("{schema}", &schema.replace('\'', "''")))
+    table.sql(&[&*SCHEMA.replace("{schema}", &schema.replace('\'', "''")), NODES].concat())
 }
 
 /// Makes what is missing, and tells whose memory this is.

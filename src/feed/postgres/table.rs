@@ -2,6 +2,8 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 
+use crate::revocation::Audience;
+
 /// The log's table; its other objects are named after it. Only characters that need no quoting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Table {
@@ -45,6 +47,19 @@ impl Table {
         self.beside("_meta")
     }
 
+    /// Which gateways follow.
+    pub(super) fn nodes(&self) -> String {
+        self.beside("_nodes")
+    }
+
+    /// What `NOTIFY` calls whoever is to hear something; within the server's 63 bytes.
+    pub(super) fn ears(&self, to: Audience) -> String {
+        match to {
+            Audience::All => format!("{}_nodes", self.name),
+            Audience::Node(id) => format!("{}_n_{:016x}", self.name, id.as_u64_pair().1),
+        }
+    }
+
     /// What `NOTIFY` calls the log.
     pub(super) fn channel(&self) -> String {
         format!("{}_added", self.name)
@@ -57,11 +72,12 @@ impl Table {
         i64::from_le_bytes(*first)
     }
 
-    /// SQL with `{log}`, `{live}`, `{meta}`, `{name}` and `{channel}` filled in.
+    /// SQL with `{log}`, `{live}`, `{meta}`, `{nodes}`, `{name}` and `{channel}` filled in.
     pub(super) fn sql(&self, text: &str) -> String {
         text.replace("{log}", &self.log())
             .replace("{live}", &self.live())
             .replace("{meta}", &self.meta())
+            .replace("{nodes}", &self.nodes())
             .replace("{name}", &self.name)
             .replace("{channel}", &self.channel())
     }

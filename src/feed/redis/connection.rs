@@ -4,9 +4,10 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use redis::aio::MultiplexedConnection;
+use redis::aio::{MultiplexedConnection, PubSub};
 use redis::{AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, Pipeline, RedisError};
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 use crate::revocation::FeedError;
 
@@ -60,6 +61,12 @@ impl Link {
             settings::warn(&mut connection).await;
         }
         Ok(connection)
+    }
+
+    /// A connection that hears what is published.
+    pub(super) async fn listen(&self) -> Result<PubSub, FeedError> {
+        let connecting = timeout(CONNECT, self.client.get_async_pubsub()).await;
+        connecting.map_err(|_elapsed| late())?.map_err(failed)
     }
 
     /// The connection that is shared; connects when there is none.
@@ -145,6 +152,11 @@ pub(super) fn failed(error: RedisError) -> FeedError {
         },
         _ => FeedError::Refused(text),
     }
+}
+
+/// No answer in time.
+pub(super) fn late() -> FeedError {
+    FeedError::Unreachable("Redis does not answer in time".into())
 }
 
 const STRANGER: &str = "Redis wants another user or password";

@@ -10,7 +10,7 @@
 //! * Every heartbeat is a transaction that saw the epoch, the cursor's entry and nothing after it.
 //!
 //! Keys (`S` is `revocation.redis.stream`): `S`, `{S}:live` (entries in the order of their names),
-//! `{S}:expiry` (names by expiry), `{S}:meta` (`epoch`, `folded`, `first`).
+//! `{S}:expiry` (names by expiry), `{S}:meta` (`epoch`, `folded`, `first`), `{S}:nodes` (who follows).
 
 use std::fmt;
 use std::fs;
@@ -27,11 +27,13 @@ mod feed;
 mod fold;
 mod log;
 mod pages;
+mod roster;
 mod scripts;
 mod settings;
 
 pub use feed::RedisFeed;
 pub use log::RedisLog;
+pub use roster::RedisRoster;
 
 use connection::Link;
 use scripts::Keys;
@@ -60,6 +62,11 @@ impl RedisStore {
     /// The writing side.
     pub fn log(&self) -> RedisLog {
         RedisLog::new(Arc::clone(&self.link))
+    }
+
+    /// Who follows the store.
+    pub fn roster(&self) -> RedisRoster {
+        RedisRoster::new(Arc::clone(&self.link))
     }
 }
 

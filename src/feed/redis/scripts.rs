@@ -3,12 +3,15 @@
 use redis::Cmd;
 use uuid::Uuid;
 
-/// The store's keys. The braces keep all four in one slot of a Redis cluster.
+use crate::revocation::Audience;
+
+/// The store's keys. The braces keep all of them in one slot of a Redis cluster.
 #[derive(Clone, Debug)]
 pub(super) struct Keys {
     pub(super) stream: String,
     pub(super) meta: String,
     pub(super) live: String,
+    pub(super) nodes: String,
     expiry: String,
 }
 
@@ -104,7 +107,16 @@ impl Keys {
             stream: stream.to_owned(),
             meta: format!("{{{stream}}}:meta"),
             live: format!("{{{stream}}}:live"),
+            nodes: format!("{{{stream}}}:nodes"),
             expiry: format!("{{{stream}}}:expiry"),
+        }
+    }
+
+    /// The channel on which they hear what is said.
+    pub(super) fn channel(&self, to: Audience) -> String {
+        match to {
+            Audience::All => self.nodes.clone(),
+            Audience::Node(id) => format!("{}:{id}", self.nodes),
         }
     }
 }

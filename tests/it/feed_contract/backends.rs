@@ -1,7 +1,8 @@
 //! The stores that the contract is held against.
 
+use portcullis::feed::alone::AloneRoster;
 use portcullis::feed::embedded::{EmbeddedFeed, EmbeddedLog, EmbeddedStore};
-use portcullis::feed::nats::{NatsFeed, NatsLog, NatsStore};
+use portcullis::feed::nats::{NatsFeed, NatsLog, NatsRoster, NatsStore};
 
 use super::Backend;
 use crate::support::servers::nats::NatsServer;
@@ -19,13 +20,14 @@ pub(super) use redis::Redis;
 /// A file in a folder that goes away with it.
 pub(super) struct Embedded {
     store: Option<EmbeddedStore>,
+    roster: AloneRoster,
     folder: tempfile::TempDir,
 }
 
 impl Embedded {
     fn open(folder: tempfile::TempDir) -> Self {
         let store = EmbeddedStore::open(folder.path().join("r.redb")).expect("a store");
-        Self { store: Some(store), folder }
+        Self { store: Some(store), roster: AloneRoster::new(), folder }
     }
 
     fn store(&self) -> &EmbeddedStore {
@@ -36,6 +38,7 @@ impl Embedded {
 impl Backend for Embedded {
     type Feed = EmbeddedFeed;
     type Log = EmbeddedLog;
+    type Roster = AloneRoster;
     const LOG_KEPT: usize = 65_536;
 
     async fn start() -> Self {
@@ -53,6 +56,10 @@ impl Backend for Embedded {
 
     fn log(&self) -> EmbeddedLog {
         self.store().log()
+    }
+
+    fn roster(&self) -> AloneRoster {
+        self.roster.clone()
     }
 }
 
@@ -72,6 +79,7 @@ impl Nats {
 impl Backend for Nats {
     type Feed = NatsFeed;
     type Log = NatsLog;
+    type Roster = NatsRoster;
     /// The stream keeps the last record of every name for ever: nobody falls behind.
     const LOG_KEPT: usize = usize::MAX;
 
@@ -94,5 +102,9 @@ impl Backend for Nats {
 
     fn log(&self) -> NatsLog {
         self.store.log()
+    }
+
+    fn roster(&self) -> NatsRoster {
+        self.store.roster()
     }
 }

@@ -13,6 +13,7 @@ pub mod held;
 pub mod issuer;
 pub mod jwks;
 pub mod login;
+pub mod nodes;
 pub mod program;
 pub mod provider;
 pub mod python;

@@ -1,6 +1,6 @@
 //! The contract's store in PostgreSQL.
 
-use portcullis::feed::postgres::{PostgresFeed, PostgresLog, PostgresStore};
+use portcullis::feed::postgres::{PostgresFeed, PostgresLog, PostgresRoster, PostgresStore};
 
 use super::Backend;
 use crate::support::servers::postgres::{Database, PostgresServer};
@@ -14,6 +14,7 @@ pub(crate) struct Postgres {
 impl Backend for Postgres {
     type Feed = PostgresFeed;
     type Log = PostgresLog;
+    type Roster = PostgresRoster;
     const LOG_KEPT: usize = 65_536;
 
     async fn start() -> Self {
@@ -35,5 +36,9 @@ impl Backend for Postgres {
 
     fn log(&self) -> PostgresLog {
         self.store.log()
+    }
+
+    fn roster(&self) -> PostgresRoster {
+        self.store.roster()
     }
 }

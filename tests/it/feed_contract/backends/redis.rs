@@ -1,6 +1,6 @@
 //! A real Redis server that syncs every write.
 
-use portcullis::feed::redis::{RedisFeed, RedisLog, RedisStore};
+use portcullis::feed::redis::{RedisFeed, RedisLog, RedisRoster, RedisStore};
 
 use super::Backend;
 use crate::support::servers::redis::{Keeps, RedisServer};
@@ -14,6 +14,7 @@ pub(crate) struct Redis {
 impl Backend for Redis {
     type Feed = RedisFeed;
     type Log = RedisLog;
+    type Roster = RedisRoster;
     const LOG_KEPT: usize = 65_536;
 
     async fn start() -> Self {
@@ -35,5 +36,9 @@ impl Backend for Redis {
 
     fn log(&self) -> RedisLog {
         self.store.log()
+    }
+
+    fn roster(&self) -> RedisRoster {
+        self.store.roster()
     }
 }
