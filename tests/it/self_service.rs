@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::support::client::Answer;
+use crate::support::eventually::eventually;
 use crate::support::gateway::{ORDERS, TestGateway};
 use crate::support::issuer::now;
 use crate::support::raw::Raw;
@@ -40,7 +41,8 @@ token_types = ["refresh"]
 "#;
 
 fn start() -> TestGateway {
-    TestGateway::start(&(ORDERS.to_owned() + SERVED))
+    let edit = ("leeway = \"0s\"", "leeway = \"0s\"\nrequire = [\"exp\", \"iat\"]");
+    TestGateway::start_edited(&(ORDERS.to_owned() + SERVED), &[edit])
 }
 
 fn log_out(gateway: &TestGateway, token: &str) -> Answer {
@@ -63,7 +65,7 @@ fn says(answer: &Answer, status: u16, message: &str) {
 fn a_log_out_takes_the_presented_token_back_and_no_other() {
     let gateway = start();
     let (one, other) = (gateway.issuer.good(), gateway.issuer.good());
-    let without_jti = gateway.issuer.refresh();
+    let without_jti = gateway.issuer.token(json!({ "type": "refresh", "jti": null }));
     done(&log_out(&gateway, &one));
     gateway.get("/orders/1").bearer(&one).send().expect_rejected(401, "token-revoked");
     gateway.get("/orders/1").bearer(&other).send().expect_forwarded();
@@ -89,9 +91,21 @@ fn a_log_out_everywhere_takes_back_what_was_issued_so_far() {
     gateway.get("/orders/1").bearer(&bob).send().expect_forwarded();
     let later = gateway.issuer.token(json!({ "iat": now() + 1, "nbf": null }));
     // From the next second on it is a new log-in.
-    crate::support::eventually::eventually("the next second", || {
+    eventually("the next second", || {
         (gateway.get("/orders/1").bearer(&later).send().status == 200).then_some(())
     });
+}
+
+#[test]
+fn a_token_of_nobody_logs_itself_out_and_nobody_else() {
+    let gateway = start();
+    let token = gateway.issuer.token(json!({ "sub": null }));
+    let everywhere = gateway.ask("POST", "/auth/logout").bearer(&token);
+    let refused = everywhere.json(&json!({ "all": true })).send();
+    refused.expect_rejected(403, "access-denied");
+    assert_eq!(refused.json()["detail"], "The token names no subject");
+    done(&log_out(&gateway, &token));
+    gateway.get("/orders/1").bearer(&token).send().expect_rejected(401, "token-revoked");
 }
 
 #[test]
@@ -155,6 +169,19 @@ fn what_is_no_call_is_refused_and_nothing_is_taken_back() {
         assert_ne!(answer.json()["detail"], "The request body is not what is asked for here");
     }
     gateway.get("/orders/1").bearer(&token).send().expect_forwarded();
+}
+
+#[test]
+fn a_call_whose_client_leaves_is_done_to_its_end() {
+    let gateway = start();
+    let token = gateway.issuer.good();
+    let request = format!(
+        "POST /auth/logout HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\nContent-Length: 0\r\n\r\n"
+    );
+    eventually("the log-out", || {
+        Raw::connect(gateway.data).send(&request);
+        (gateway.get("/orders/1").bearer(&token).send().status == 401).then_some(())
+    });
 }
 
 #[test]
@@ -228,8 +255,6 @@ fn a_log_out_that_is_not_recorded_is_not_acknowledged() {
     assert_eq!(answer.field("retry-after"), Some("1"));
     gateway.get("/orders/1").bearer(&token).send().expect_forwarded();
     redis.restart();
-    crate::support::eventually::eventually("the store is back", || {
-        (log_out(&gateway, &token).status == 204).then_some(())
-    });
+    eventually("the store is back", || (log_out(&gateway, &token).status == 204).then_some(()));
     gateway.get("/orders/1").bearer(&token).send().expect_rejected(401, "token-revoked");
 }
