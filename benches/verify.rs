@@ -38,6 +38,7 @@ fn config(algorithm: Algorithm) -> IssuerConfig {
             missing: Some(TokenType::Access),
             other: None,
         },
+        own_claims: None,
     }
 }
 

@@ -140,6 +140,11 @@ impl Access {
 // === impl AccessRule ===
 
 impl AccessRule {
+    /// Whether a credential may stand in the body.
+    pub fn may_read_body(&self) -> bool {
+        self.token_from.iter().any(|source| source.body_limit().is_some())
+    }
+
     /// Whether a token of this issuer, kind and freshness is for this route at all; asked before revocation, so
     /// that a refresh token on an access route is told so whether it was revoked or not.
     pub fn suits(&self, token: &Verified, now: UnixTime) -> Result<(), AccessError> {

@@ -151,12 +151,21 @@ impl App {
         let gateway = Gateway::new(snapshot, revocations, clock, Arc::clone(&metrics), log);
         let tasks = Tasks::new(background.handle().clone());
         let writing = (store.log(), applied, Arc::clone(&cluster));
-        let house =
-            House::new(Arc::new(gateway), writing, origin, tasks).with_copy(copy.clone());
+        let house = House::new(Arc::new(gateway), writing, origin, tasks).with_copy(copy.clone());
         let house = Arc::new(house);
         let desk = BackgroundDesk::new(&house, background.handle().clone());
         house.gateway().open_desk(Arc::new(desk));
-        Ok(BoundApp { listener, control, store, copy, follower, cluster, house, writer, background })
+        Ok(BoundApp {
+            listener,
+            control,
+            store,
+            copy,
+            follower,
+            cluster,
+            house,
+            writer,
+            background,
+        })
     }
 }
 

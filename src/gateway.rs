@@ -10,6 +10,7 @@ mod watch;
 
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::header::ACCEPT_ENCODING;
@@ -20,7 +21,7 @@ use hyper::body::Incoming;
 use crate::access::{Access, AccessRule, Leave, Permit};
 use crate::clock::{Clock, UnixTime};
 use crate::config::ErrorProfile;
-use crate::forward::{Exchange, Forwarder, ResponseBody};
+use crate::forward::{Exchange, ForwardError, Forwarder, ResponseBody, read_whole};
 use crate::observe::{AccessLog, Metrics};
 use crate::peer::Peer;
 use crate::reject::{Asked, Rejection, Said};
@@ -28,7 +29,7 @@ use crate::request;
 use crate::revocation::{Named, Revocations};
 use crate::route;
 use crate::snapshot::{Destination, Route, Snapshot};
-use crate::token::{BearerError, BearerToken, Found, TokenCache, TokenError};
+use crate::token::{BearerError, BearerToken, Found, TokenCache, TokenError, TokenSource};
 
 pub use desk::{Desk, Pending};
 pub use entry::RecordedBody;
@@ -168,7 +169,16 @@ impl Gateway {
         entry: &mut Entry,
     ) -> Result<Answer, Refused> {
         let (mut head, body) = request.into_parts();
-        let admitted = self.admit(snapshot, &mut head, entry.began_at())?;
+        let route = self.route(snapshot, &mut head).map_err(Refused::of)?;
+        let (mut body, mut now) = (Some(body), entry.began_at());
+        if route.reads_body {
+            let patience = snapshot.config.listener.limits.idle_timeout;
+            // Boxed: the requests of all other routes carry no room for it.
+            let read = Box::pin(read_body(&route, &mut head, &mut body, patience)).await;
+            read.map_err(|error| Refused::on(&route, error.into()))?;
+            now = self.clock.now();
+        }
+        let admitted = self.decide(snapshot, route, &head, now)?;
         entry.admitted(&admitted);
         let Admitted { route, leave, .. } = admitted;
         let permit = match leave {
@@ -218,8 +228,19 @@ impl Gateway {
         now: UnixTime,
     ) -> Result<Admitted, Refused> {
         let route = self.route(snapshot, head).map_err(Refused::of)?;
+        self.decide(snapshot, route, head, now)
+    }
+
+    /// The same, once the route is known. A body in which a credential may stand was read by then.
+    fn decide(
+        &self,
+        snapshot: &Snapshot,
+        route: Arc<Route>,
+        head: &Parts,
+        now: UnixTime,
+    ) -> Result<Admitted, Refused> {
         let (token, leave) = self.permit(snapshot, &route, head, now);
-        decide(snapshot, route, token, leave, Moment { head, now })
+        conclude(snapshot, route, token, leave, Moment { head, now })
     }
 
     fn route(&self, snapshot: &Snapshot, head: &mut Parts) -> Result<Arc<Route>, Rejection> {
@@ -317,10 +338,36 @@ impl Refused {
     const fn of(rejection: Rejection) -> Self {
         Self { route: None, token: None, rejection, said: None }
     }
+
+    /// The same, when the route is known.
+    fn on(route: &Arc<Route>, rejection: Rejection) -> Self {
+        Self { route: Some(Arc::clone(route)), ..Self::of(rejection) }
+    }
+}
+
+/// Reads the body where a credential of this request may stand in it; it is then among the head's
+/// extensions.
+async fn read_body(
+    route: &Route,
+    head: &mut Parts,
+    body: &mut Option<Incoming>,
+    patience: Duration,
+) -> Result<(), ForwardError> {
+    let Some(rule) = route.access.rule() else { return Ok(()) };
+    if rule.exempt_options && head.method == Method::OPTIONS {
+        return Ok(());
+    }
+    // What does not go on must be found, whether or not it is the one that counts.
+    let all = !route.forward.token;
+    let limit = TokenSource::wants_body(&rule.token_from, rule.reading, head, all);
+    if let (Some(limit), Some(whole)) = (limit, body.take_if(|_| limit.is_some())) {
+        head.extensions.insert(read_whole(whole, limit, patience).await?);
+    }
+    Ok(())
 }
 
 /// What has been decided, with the words for it.
-fn decide(
+fn conclude(
     snapshot: &Snapshot,
     route: Arc<Route>,
     token: Option<Arc<Named>>,

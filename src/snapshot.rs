@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::access::Access;
+use crate::access::{Access, AccessRule};
 use crate::callback::{Callback, CallbackSetupError, Callbacks, Closures};
 use crate::config::{
-    Config, DestinationConfig, ErrorProfile, ForwardConfig, RegisterFrom, RouteConfig,
+    Config, DestinationConfig, ErrorForm, ErrorProfile, ForwardConfig, RegisterFrom, RouteConfig,
     UpstreamConfig,
 };
 use crate::forward::Upstream;
@@ -48,6 +48,8 @@ pub struct Snapshot {
     pub identity: Arc<IdentityNames>,
     /// Bounds of a request.
     pub limits: HeadLimits,
+    /// What the operator has changed about refusals of requests that no route takes.
+    pub error_form: Option<Arc<ErrorForm>>,
 }
 
 /// One route, running.
@@ -69,8 +71,12 @@ pub struct Route {
     pub register_from: RegisterFrom,
     /// The form of refusals.
     pub errors: ErrorProfile,
+    /// What the operator has changed about it.
+    pub error_form: Option<Arc<ErrorForm>>,
     /// Lets pass what would be refused for its token.
     pub shadow: bool,
+    /// Whether a credential may stand in a body, which is then read first.
+    pub reads_body: bool,
     /// Its share of the metrics.
     pub counters: RouteCounters,
 }
@@ -148,6 +154,7 @@ impl Snapshot {
             identity: Arc::new(IdentityNames::new(headers.map(|(_, header)| header))),
             trusted_proxies: config.listener.trusted_proxies.clone(),
             limits: HeadLimits::from(&config.listener.limits),
+            error_form: config.error_forms.iter().find(|form| *form.name == *"rfc6750").cloned(),
             routes: table,
             upstreams,
             callbacks,
@@ -175,7 +182,9 @@ impl Route {
             forward: row.forward.clone(),
             register_from: row.register_from.clone(),
             errors: row.errors,
+            error_form: row.error_form.clone(),
             shadow: row.shadow,
+            reads_body: row.access.rule().is_some_and(AccessRule::may_read_body),
             counters: RouteCounters::new(Arc::clone(&row.name), metrics),
         }
     }

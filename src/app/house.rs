@@ -23,7 +23,7 @@ use crate::revocation::{
 };
 use crate::shutdown::Drain;
 use crate::snapshot::Snapshot;
-use crate::token::{BearerToken, TokenError};
+use crate::token::{BearerToken, IssuerConfig, TokenError, TokenType};
 
 use super::cluster::Cluster;
 use super::registering;
@@ -155,6 +155,7 @@ impl House {
             scope: Arc::clone(issuer.scope()),
             longest: issuer.config().max_lifetime.longest(),
             leeway: issuer.config().leeway,
+            family: has_families(issuer.config()).then(|| issuer.config().max_lifetime.access),
         });
         let claims = snapshot.config.revocation.claims.clone();
         Enforceable { issuers: issuers.collect(), claims }
@@ -165,7 +166,8 @@ impl House {
         names.iter().all(|(name, end)| *end <= now || set.holds(name, None, now))
     }
 
-    /// A posted token: by `jti` if it has one, else by its digest.
+    /// A posted token: by `jti` if it has one, else by its digest. A refresh token that has a claim
+    /// in common with its access tokens is posted for them all.
     fn draft_of_token(&self, token: &str, reason: Option<String>) -> Result<Draft, AskError> {
         let snapshot = self.gateway.snapshot();
         let authentic =
@@ -176,8 +178,13 @@ impl House {
                 AskError::Field { field: "token", problem: error.to_string() }
             })?;
         let claims = authentic.claims();
-        let (claim, value) = match claims.token_id() {
-            Some(id) if !id.is_empty() => ("jti", id.to_owned()),
+        let shared = authentic.family().filter(|(claim, value)| {
+            let refresh = authentic.token_type() == Some(TokenType::Refresh);
+            refresh && !value.is_empty() && self.enforceable().has_claim(claim)
+        });
+        let (claim, value) = match (shared, claims.token_id()) {
+            (Some((claim, value)), _) => (claim, value.to_owned()),
+            (None, Some(id)) if !id.is_empty() => ("jti", id.to_owned()),
             _ => ("token", authentic.digest_text()),
         };
         Ok(Draft {
@@ -287,6 +294,10 @@ fn revoked_names(records: &[Revocation]) -> Vec<(Name, UnixTime)> {
     let last: HashMap<&Name, &Revocation> = records.iter().map(|it| (&it.name, it)).collect();
     let revoked = last.into_values().filter(|record| record.op != Op::Reinstate);
     revoked.map(|record| (record.name.clone(), record.expires_at)).collect()
+}
+
+fn has_families(issuer: &IssuerConfig) -> bool {
+    issuer.own_claims.as_ref().is_some_and(|own| own.family.is_some())
 }
 
 fn draft(asked: Asked) -> Draft {

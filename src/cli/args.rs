@@ -10,8 +10,10 @@ use crate::clock::{Clock, SystemClock, UnixTime};
 use crate::control::parse_duration;
 use crate::demo::BrokerKind;
 
+mod source;
 mod tokens;
 
+pub(super) use source::{FollowArgs, From, ImportArgs, RedisArgs, SourceArgs};
 pub(super) use tokens::{ChangeArgs, ListTokensArgs, RegisterArgs, TokensArgs, TokensCommand};
 
 /// The gate in front of your APIs that can take a token back.
@@ -48,8 +50,10 @@ pub(super) enum Command {
     List(ListArgs),
     /// List the tokens that were given to a subject; register, revoke or reinstate one
     Tokens(TokensArgs),
-    /// Revoke everything in a file of JSON lines
+    /// Revoke everything in a file of JSON lines, or in another program's block list
     Import(ImportArgs),
+    /// Keep revoking what another program puts into its block list
+    Follow(FollowArgs),
     /// Print every entry as JSON lines
     Export(ExportArgs),
     /// Show how the gateway is
@@ -173,16 +177,6 @@ pub(super) struct ListArgs {
     /// Where an earlier page ended
     #[arg(long, value_name = "NEXT", allow_hyphen_values = true)]
     pub(super) after: Option<String>,
-    #[command(flatten)]
-    pub(super) reach: Reach,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct ImportArgs {
-    /// The file; `-` for standard input
-    pub(super) file: PathBuf,
-    #[command(flatten)]
-    pub(super) wait: WaitArgs,
     #[command(flatten)]
     pub(super) reach: Reach,
 }

@@ -7,6 +7,7 @@ mod args;
 mod client;
 mod control;
 mod failure;
+mod moving;
 mod output;
 mod place;
 mod serve;
@@ -55,7 +56,8 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Reinstate(args) => wait(control::reinstate(args)),
         Command::List(args) => wait(control::list(args)),
         Command::Tokens(args) => wait(tokens::tokens(args)),
-        Command::Import(args) => wait(transfer::import(args)),
+        Command::Import(args) => wait(moving::import(args)),
+        Command::Follow(args) => wait(moving::follow(args)),
         Command::Export(args) => wait(transfer::export(args)),
         Command::Status(reach) => wait(control::status(reach)),
         Command::Nodes(reach) => wait(control::nodes(reach)),

@@ -34,9 +34,12 @@ struct Progress {
     watched: bool,
 }
 
-/// `portcullis import`.
+/// `portcullis import` of JSON lines.
 pub(super) async fn import(args: ImportArgs) -> Result<(), Failure> {
-    let file = open(&args.file)?;
+    let Some(path) = &args.file else {
+        return Err(Failure::Usage("name the file to import, or `-` for standard input".into()));
+    };
+    let file = open(path)?;
     let size =
         file.metadata().ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
     let mut client = Client::connect(&args.reach).await?;

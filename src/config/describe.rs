@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use super::units::{format_duration, format_size};
 use super::{
     AccessLog, Balance, Config, ControlAddress, ControlConfig, CredentialConfig, DestinationConfig,
-    ErrorProfile, ForwardConfig, HealthConfig, ListenerConfig, LogConfig, Role, RouteConfig,
-    TlsConfig, UpstreamConfig,
+    ForwardConfig, HealthConfig, ListenerConfig, LogConfig, Role, RouteConfig, TlsConfig,
+    UpstreamConfig,
 };
 use crate::access::{Access, AccessRule, ClaimRule, Fresh};
 use crate::revocation::{RegisterConfig, RevocationConfig, RevocationMode, WhenStale};
@@ -19,9 +19,11 @@ use crate::token::{
 };
 
 mod callback;
+mod refusal;
 mod store;
 
 use callback::callback;
+use refusal::{error_form, profile};
 use store::store;
 
 const SECRET: &str = "***";
@@ -33,6 +35,7 @@ impl Config {
     pub fn describe(&self) -> Value {
         let upstreams = self.upstreams.iter().map(|up| (up.name.to_string(), upstream(up)));
         let callbacks = self.callbacks.iter().map(|it| (it.name.to_string(), callback(it)));
+        let forms = self.error_forms.iter().map(|form| (form.name.to_string(), error_form(form)));
         json!({
             "listener": listener(&self.listener),
             "control": control(&self.control),
@@ -41,6 +44,7 @@ impl Config {
             "revocation": revocation(&self.revocation),
             "upstreams": upstreams.collect::<Map<_, _>>(),
             "callbacks": callbacks.collect::<Map<_, _>>(),
+            "errors": forms.collect::<Map<_, _>>(),
             "routes": self.routes.iter().map(route).collect::<Vec<_>>(),
         })
     }
@@ -103,6 +107,7 @@ fn log(config: &LogConfig) -> Value {
 
 fn issuer(config: &IssuerConfig) -> Value {
     let algorithm = |algorithm: &Algorithm| format!("{algorithm:?}");
+    let own = config.own_claims.as_deref();
     json!({
         "name": *config.name,
         "issuer": config.issuer.as_deref(),
@@ -132,6 +137,8 @@ fn issuer(config: &IssuerConfig) -> Value {
             TypeHeaders::OneOf(values) => json!(values),
         },
         "token_type": token_type(&config.token_type),
+        "identity": own.and_then(|own| own.identity.as_deref()).unwrap_or("sub"),
+        "family": own.and_then(|own| own.family.as_ref()).map(|claim| json!({ "claim": claim.as_str() })),
     })
 }
 
@@ -216,11 +223,7 @@ fn route(config: &RouteConfig) -> Value {
         "forward": forward(&config.forward),
         "register_from": config.register_from.keys,
         "register_from_cookies": config.register_from.cookies,
-        "errors": match config.errors {
-            ErrorProfile::Rfc6750 => "rfc6750",
-            ErrorProfile::Flask => "flask",
-            ErrorProfile::Bare => "bare",
-        },
+        "errors": config.error_form.as_ref().map_or(profile(config.errors), |form| &form.name),
         "shadow": config.shadow,
     });
     let (auth, rule) = match &config.access {
@@ -270,7 +273,12 @@ fn token_source(source: &TokenSource) -> Value {
             "csrf": true,
             "csrf_header": csrf.header.as_str(),
             "csrf_methods": csrf.methods.iter().map(http::Method::as_str).collect::<Vec<_>>(),
+            "csrf_form": csrf.form.as_ref().map(|(name, _)| name),
+            "body_bytes": csrf.form.as_ref().map(|(_, limit)| format_size(*limit)),
         }),
+        TokenSource::Json { name, limit } => {
+            json!({ "json": name, "body_bytes": format_size(*limit) })
+        }
         TokenSource::Query { name, prefix } => json!({ "query": name, "prefix": prefix }),
     }
 }

@@ -24,10 +24,12 @@ mod load;
 mod parse;
 mod raw;
 pub mod reference;
+mod refusal;
 mod units;
 
 pub use callback::{CallbackCache, CallbackConfig, CallbackEndpoint, CallbackKind, WhenDown};
 pub use error::{ConfigError, ConfigErrors};
+pub use refusal::{CODES, CodeForm, ErrorForm, Fill, Media, Template};
 
 /// All of `gateway.toml`.
 #[derive(Clone, Debug)]
@@ -46,6 +48,8 @@ pub struct Config {
     pub upstreams: Vec<UpstreamConfig>,
     /// Who else can be asked about a token.
     pub callbacks: Vec<CallbackConfig>,
+    /// Forms of refusals that the operator has made.
+    pub error_forms: Vec<Arc<ErrorForm>>,
     /// Routes, in the file's order.
     pub routes: Vec<RouteConfig>,
 }
@@ -225,6 +229,8 @@ pub struct RouteConfig {
     pub register_from: RegisterFrom,
     /// The form of our refusals.
     pub errors: ErrorProfile,
+    /// What the operator has changed about it.
+    pub error_form: Option<Arc<ErrorForm>>,
     /// Logs and counts what would be refused for its token, and lets it pass.
     pub shadow: bool,
 }

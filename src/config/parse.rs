@@ -8,6 +8,7 @@ mod issuer;
 mod keys;
 mod listener;
 mod place;
+mod refusal;
 mod revocation;
 mod route;
 mod secret;
@@ -32,7 +33,11 @@ pub(super) fn config(root: &Table<'_>) -> Option<Config> {
     let upstreams = upstream::upstreams(&upstream_rows);
     let callback_rows = root.section("callbacks").named();
     let callbacks = callback::callbacks(&callback_rows);
+    let form_rows = root.section("errors").named();
+    let error_forms = refusal::forms(&form_rows);
     let names = route::Names {
+        forms: form_rows.iter().map(|(name, _)| *name).collect(),
+        read_forms: error_forms.as_deref().unwrap_or_default(),
         issuers: issuer_rows.iter().filter_map(|row| row.peek("name")).collect(),
         upstreams: upstream_rows.iter().map(|(name, _)| *name).collect(),
         callbacks: callback_rows.iter().map(|(name, _)| *name).collect(),
@@ -47,7 +52,18 @@ pub(super) fn config(root: &Table<'_>) -> Option<Config> {
     refuse_same_address(&control_table, &listener, &control);
     upstream::refuse_loops(&upstream_rows, listener.address, &control.address);
     let (issuers, upstreams, callbacks, routes) = (issuers?, upstreams?, callbacks?, routes?);
-    Some(Config { listener, control, log, issuers, revocation, upstreams, callbacks, routes })
+    let error_forms = error_forms?;
+    Some(Config {
+        listener,
+        control,
+        log,
+        issuers,
+        revocation,
+        upstreams,
+        callbacks,
+        error_forms,
+        routes,
+    })
 }
 
 fn refuse_same_address(table: &Table<'_>, listener: &ListenerConfig, control: &ControlConfig) {

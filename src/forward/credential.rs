@@ -1,11 +1,14 @@
 //! The credential taken out of a request that goes on without it, wherever the route looks for one.
 
+use bytes::Bytes;
 use http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::uri::{PathAndQuery, Uri};
 
+use crate::body::ReadBody;
 use crate::token::TokenSource;
 use crate::token::form::{cookies, parameters};
+use crate::token::inside;
 
 use super::ForwardError;
 
@@ -17,9 +20,29 @@ pub(super) fn remove(parts: &mut Parts, places: &[TokenSource]) -> Result<(), Fo
             TokenSource::Header { name, .. } => drop(parts.headers.remove(name)),
             TokenSource::Cookie { name, .. } => remove_cookie(&mut parts.headers, name),
             TokenSource::Query { name, .. } => remove_parameter(&mut parts.uri, name)?,
+            // The body is changed before its length is told: see `without_members`.
+            TokenSource::Json { .. } => {}
         }
     }
     Ok(())
+}
+
+/// The body that was read, to be sent on without the members that may hold a credential. Digests of the
+/// whole are then another body's, and go.
+pub(super) fn without_members(
+    parts: &mut Parts,
+    body: ReadBody,
+    places: &[TokenSource],
+) -> ReadBody {
+    let names = places.iter().filter_map(|place| match place {
+        TokenSource::Json { name, .. } => Some(&**name),
+        _ => None,
+    });
+    let Some(rest) = inside::without(body.bytes(), names) else { return body };
+    for name in ["content-digest", "repr-digest", "digest", "content-md5"] {
+        parts.headers.remove(name);
+    }
+    ReadBody::new(Bytes::from(rest))
 }
 
 /// The fields are one by now; the other cookies stay as they were sent.

@@ -5,10 +5,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Request, Response};
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
 use crate::access::Permit;
+use crate::body::ReadBody;
 use crate::config::{ForwardConfig, Limits};
 use crate::peer::Peer;
 use crate::request::{HeadLimits, IdentityNames};
@@ -62,8 +66,9 @@ pub struct Exchange<'r> {
     pub forward: &'r ForwardConfig,
     /// Where the route looks for credentials, to remove them where they do not go on.
     pub token_from: &'r [TokenSource],
-    /// The request as hyper read it, after [`crate::request::check`].
-    pub request: Request<Incoming>,
+    /// The request as hyper read it, after [`crate::request::check`]; without its body where that is a
+    /// [`ReadBody`] among the head's extensions.
+    pub request: Request<Option<Incoming>>,
     /// Who sent it.
     pub peer: &'r Peer,
     /// Whether that is a trusted proxy.
@@ -110,8 +115,16 @@ impl Forwarder {
         let trailers = forward.trailers.then(|| Arc::clone(exchange.identity));
         let (mut parts, body) = request.into_parts();
         let limits = exchange.limits;
-        let (upload, state) =
-            Upload::new(body, limits.body_bytes, limits.idle_timeout, trailers.clone());
+        let (upload, state) = match (body, parts.extensions.remove::<ReadBody>()) {
+            (Some(body), _) => {
+                Upload::new(body, limits.body_bytes, limits.idle_timeout, trailers.clone())
+            }
+            (None, Some(read)) if !forward.token => {
+                let read = credential::without_members(&mut parts, read, token_from);
+                Upload::read(read.into_bytes())
+            }
+            (None, read) => Upload::read(read.map_or_else(Bytes::new, ReadBody::into_bytes)),
+        };
         let setting = head::Setting {
             permit: &permit,
             forward,
@@ -130,6 +143,21 @@ impl Forwarder {
         let body = UpstreamBody::attach(body, link, lease, upstream.idle_timeout, trailers);
         Ok(Response::from_parts(head, body))
     }
+}
+
+/// Reads a request's body whole, for whoever has to look into it; at most `limit` bytes, at the pace of
+/// any upload. Its trailers are lost.
+pub async fn read_whole(
+    body: Incoming,
+    limit: u64,
+    patience: Duration,
+) -> Result<ReadBody, ForwardError> {
+    if body.size_hint().lower() > limit {
+        return Err(ForwardError::BodyTooLarge);
+    }
+    let (upload, _) = Upload::new(body, limit, patience, None);
+    let whole = upload.collect().await?;
+    Ok(ReadBody::new(whole.to_bytes()))
 }
 
 impl Default for Forwarder {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
@@ -27,9 +28,18 @@ pub(super) struct Upload(Option<Box<Stream>>);
 #[derive(Clone, Debug)]
 pub(super) struct UploadState(Option<Rc<Shared>>);
 
+/// Where a body comes from.
+#[derive(Debug)]
+enum Origin {
+    /// The client, as it sends.
+    Client(Incoming),
+    /// Memory: it was read before the request was judged.
+    Read(Full<Bytes>),
+}
+
 #[derive(Debug)]
 struct Stream {
-    body: Incoming,
+    body: Origin,
     left: u64,
     timer: Deadline,
     pace: Pace,
@@ -73,6 +83,20 @@ impl Upload {
     /// At most `limit` bytes of `body`, with at most `patience` between two reads.
     pub(super) fn new(
         body: Incoming,
+        limit: u64,
+        patience: Duration,
+        trailers: Option<Arc<IdentityNames>>,
+    ) -> (Self, UploadState) {
+        Self::of(Origin::Client(body), limit, patience, trailers)
+    }
+
+    /// A body that was read before.
+    pub(super) fn read(body: Bytes) -> (Self, UploadState) {
+        Self::of(Origin::Read(Full::new(body)), u64::MAX, GRACE, None)
+    }
+
+    fn of(
+        body: Origin,
         limit: u64,
         patience: Duration,
         trailers: Option<Arc<IdentityNames>>,
@@ -147,6 +171,34 @@ impl UploadState {
     }
 }
 
+// === impl Origin ===
+
+impl Origin {
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self {
+            Self::Client(body) => Pin::new(body).poll_frame(cx).map_err(|_cause| BodyError::Broken),
+            Self::Read(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Client(body) => body.is_end_stream(),
+            Self::Read(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Client(body) => body.size_hint(),
+            Self::Read(body) => body.size_hint(),
+        }
+    }
+}
+
 // === impl Stream ===
 
 impl Stream {
@@ -154,7 +206,7 @@ impl Stream {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+        let Poll::Ready(frame) = self.body.poll_frame(cx) else {
             let deadline = self.pace.deadline();
             let lost = self.timer.poll_passed(cx, deadline);
             return lost.map(|()| Some(Err(BodyError::Stalled)));
@@ -164,7 +216,7 @@ impl Stream {
         self.shared.progress.set(now);
         match frame {
             None => Poll::Ready(None),
-            Some(Err(_)) => Poll::Ready(Some(Err(BodyError::Broken))),
+            Some(Err(error)) => Poll::Ready(Some(Err(error))),
             Some(Ok(frame)) => Poll::Ready(self.pass(frame).transpose()),
         }
     }

@@ -145,7 +145,7 @@ impl Setup {
             upstream,
             forward: &self.forward,
             token_from: &[],
-            request: Request::from_parts(parts, body),
+            request: Request::from_parts(parts, Some(body)),
             peer: &peer,
             trusted,
             request_id: &request_id,

@@ -12,7 +12,7 @@ use crate::snapshot::{Route, Snapshot};
 use crate::token::{BearerToken, Found};
 
 use super::entry::Entry;
-use super::{Gateway, Moment, Refused, decide};
+use super::{Gateway, Moment, Refused, conclude};
 
 // === impl Gateway ===
 
@@ -28,7 +28,7 @@ impl Gateway {
         let token = entry.token();
         let leave = self.answered(snapshot, &route, head, entry).await;
         let moment = Moment { head, now: self.clock.now() };
-        let admitted = decide(snapshot, route, token, leave, moment)?;
+        let admitted = conclude(snapshot, route, token, leave, moment)?;
         entry.admitted(&admitted);
         match admitted.leave {
             Leave::Given(permit) => Ok(permit),

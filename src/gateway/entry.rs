@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use crate::clock::UnixTime;
-use crate::config::ErrorProfile;
+use crate::config::{ErrorForm, ErrorProfile};
 use crate::forward::{BodyError, RequestId, ResponseBody, client_address};
 use crate::instant::recent;
 use crate::observe::access_log::{AccessLog, AccessRecord, cut};
@@ -41,6 +41,8 @@ pub struct RecordedBody {
 pub(super) struct Entry {
     log: AccessLog,
     unrouted: Arc<RouteCounters>,
+    /// The form of refusals without a route.
+    form: Option<Arc<ErrorForm>>,
     route: Option<Arc<Route>>,
     token: Option<Arc<Named>>,
     peer: Rc<Peer>,
@@ -75,6 +77,7 @@ impl Entry {
         Self {
             log,
             unrouted: Arc::clone(&snapshot.unrouted),
+            form: snapshot.error_form.clone(),
             route: None,
             token: None,
             peer,
@@ -160,6 +163,7 @@ impl Entry {
             scopes: route.map_or(&[], |route| route.access.scopes()),
             fresh: route.and_then(|route| route.access.rule()?.fresh),
             profile: route.map_or(ErrorProfile::Rfc6750, |route| route.errors),
+            form: route.map_or(self.form.as_deref(), |route| route.error_form.as_deref()),
             said: refused.said.as_ref(),
             request_id: self.request_id.as_str(),
         };
@@ -186,7 +190,7 @@ impl Entry {
     }
 
     fn record<'a>(&'a self, route: &'a str, micros: u128) -> AccessRecord<'a> {
-        let claims = self.token.as_ref().map(|named| named.verified().claims());
+        let verified = self.token.as_ref().map(|named| named.verified());
         let host = self.host.as_ref().and_then(|host| host.to_str().ok());
         AccessRecord {
             time: self.time.as_secs(),
@@ -199,9 +203,9 @@ impl Entry {
             status: self.status,
             outcome: self.outcome,
             reason: self.reason,
-            issuer: self.token.as_ref().map(|named| &**named.verified().issuer()),
-            subject: claims.and_then(|claims| claims.subject()).map(cut),
-            token_id: claims.and_then(|claims| claims.token_id()).map(cut),
+            issuer: verified.map(|token| &**token.issuer()),
+            subject: verified.and_then(|token| token.subject()).map(cut),
+            token_id: verified.and_then(|token| token.claims().token_id()).map(cut),
             bytes: self.bytes,
             duration_us: u64::try_from(micros).unwrap_or(u64::MAX),
         }

@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 
 use crate::access::Permit;
+use crate::body::ReadBody;
 use crate::clock::UnixTime;
 use crate::config::ErrorProfile;
 use crate::forward::ResponseBody;
@@ -43,10 +44,11 @@ impl Gateway {
         &self,
         (route, path): (&Route, &str),
         permit: &Permit,
-        (head, body): (&Parts, Incoming),
+        (head, body): (&Parts, Option<Incoming>),
         patience: Duration,
     ) -> Result<Served, Refused> {
         let endpoint = endpoint(path, head).map_err(Refused::of)?;
+        let body = (body, head.extensions.get::<ReadBody>());
         let done = self.call(endpoint, permit, body, patience).await;
         // The codes' own sentences are those of flask-jwt-extended's example.
         let done = done.map_err(|error| Refused::of(error.into()))?;
@@ -62,12 +64,19 @@ impl Gateway {
         &self,
         endpoint: Endpoint,
         permit: &Permit,
-        body: Incoming,
+        (body, read): (Option<Incoming>, Option<&ReadBody>),
         patience: Duration,
     ) -> Result<Done, CallError> {
         // The configuration gives no such route a permit without one.
         let bearer = permit.principal().ok_or(CallError::NoSubject)?.clone();
-        let call = Call::read(endpoint, &whole(body, patience).await?)?;
+        let body = match (body, read) {
+            (Some(body), _) => whole(body, patience).await?,
+            (None, Some(read)) if read.bytes().len() > MAX_BODY => {
+                return Err(CallError::BodyTooLarge);
+            }
+            (None, read) => read.cloned().map(ReadBody::into_bytes).unwrap_or_default(),
+        };
+        let call = Call::read(endpoint, &body)?;
         let desk = self.desk.get().ok_or(CallError::NotRecorded)?;
         match tokio::time::timeout(STORE_TIME, desk.serve(call, bearer)).await {
             Ok(done) => done,
@@ -167,7 +176,7 @@ fn cookies(route: &Route, done: &Done) -> Vec<HeaderValue> {
     let sources = route.access.rule().map_or(&[][..], |rule| &rule.token_from);
     let cookie = |source: &TokenSource| match source {
         TokenSource::Cookie { name, .. } => expired(name),
-        TokenSource::Header { .. } | TokenSource::Query { .. } => None,
+        TokenSource::Header { .. } | TokenSource::Query { .. } | TokenSource::Json { .. } => None,
     };
     sources.iter().filter_map(cookie).collect()
 }

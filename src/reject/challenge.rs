@@ -4,6 +4,11 @@ use http::HeaderValue;
 
 use super::{Code, Context};
 
+/// A challenge without an error.
+pub(super) fn plain(context: &Context<'_>) -> Option<HeaderValue> {
+    challenge(Code::TokenMissing, context)
+}
+
 /// The challenge for a refusal; `None` where credentials would not help.
 pub(super) fn challenge(code: Code, context: &Context<'_>) -> Option<HeaderValue> {
     let error = match code {
@@ -59,7 +64,7 @@ mod tests {
 
     fn on<'a>(realm: &'a str, scopes: &'a [Box<str>]) -> Context<'a> {
         let (fresh, profile) = (Some(Fresh::Marked), ErrorProfile::Rfc6750);
-        Context { realm, scopes, fresh, profile, said: None, request_id: "id-1" }
+        Context { realm, scopes, fresh, profile, form: None, said: None, request_id: "id-1" }
     }
 
     #[test]

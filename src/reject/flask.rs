@@ -9,11 +9,14 @@ use http::StatusCode;
 use http::request::Parts;
 
 use crate::access::{AccessError, AccessRule};
+use crate::body::ReadBody;
 use crate::clock::UnixTime;
 use crate::revocation::RevocationError;
 use crate::token::{
     BearerError, Claims, Fault, Found, Reading, TokenError, TokenSource, TokenTypes, Verifier,
 };
+
+use crate::token::form::is_json;
 
 use super::Rejection;
 
@@ -69,8 +72,8 @@ impl Said {
 }
 
 /// Flask's `jsonify` of the message: compact, with a line's end.
-pub(super) fn body(message: &str) -> Bytes {
-    let mut text = serde_json::json!({ "msg": message }).to_string();
+pub(super) fn body(key: &str, message: &str) -> Bytes {
+    let mut text = serde_json::json!({ key: message }).to_string();
     text.push('\n');
     text.into()
 }
@@ -138,14 +141,16 @@ fn of_place(error: BearerError, asked: &Asked<'_>) -> Said {
         BearerError::Malformed | BearerError::Repeated | BearerError::Prefix => {
             let broken = |source: &&TokenSource| source.look(Reading::Flask, asked.head).is_err();
             let source = asked.rule.token_from.iter().find(broken);
-            source
-                .map_or_else(|| invalid(super::Code::BadCredentials.detail()), |it| bad(it, error))
+            source.map_or_else(
+                || invalid(super::Code::BadCredentials.detail()),
+                |it| bad(it, error, asked.head),
+            )
         }
     }
 }
 
 /// A place with something in it that is no single credential.
-fn bad(source: &TokenSource, error: BearerError) -> Said {
+fn bad(source: &TokenSource, error: BearerError, head: &Parts) -> Said {
     match (source, error) {
         (TokenSource::Header { shown, scheme: Some(scheme), .. }, BearerError::Repeated) => {
             unauthorized(no_scheme(shown, scheme))
@@ -158,10 +163,20 @@ fn bad(source: &TokenSource, error: BearerError) -> Said {
             "Invalid value for query parameter '{name}'. \
              Expected the value to start with '{prefix}'"
         )),
-        (TokenSource::Cookie { .. } | TokenSource::Query { .. }, _) => {
+        (TokenSource::Json { name, .. }, BearerError::Malformed) if is_no_text(name, head) => {
+            invalid("Invalid token type. Token must be a <class 'bytes'>")
+        }
+        (TokenSource::Cookie { .. } | TokenSource::Query { .. } | TokenSource::Json { .. }, _) => {
             invalid(super::Code::BadCredentials.detail())
         }
     }
+}
+
+/// Whether the member is there and is another value than text.
+fn is_no_text(name: &str, head: &Parts) -> bool {
+    let body = head.extensions.get::<ReadBody>().map(ReadBody::bytes);
+    let read = body.and_then(|body| serde_json::from_slice::<serde_json::Value>(body).ok());
+    read.is_some_and(|value| value.get(name).is_some_and(|member| !member.is_string()))
 }
 
 /// What each place lacks, and the places' names where there are several.
@@ -185,6 +200,7 @@ const fn location(source: &TokenSource) -> &'static str {
         TokenSource::Header { .. } => "headers",
         TokenSource::Cookie { .. } => "cookies",
         TokenSource::Query { .. } => "query_string",
+        TokenSource::Json { .. } => "json",
     }
 }
 
@@ -200,6 +216,10 @@ fn lack(source: &TokenSource, head: &Parts) -> String {
         }
         TokenSource::Cookie { name, .. } => format!("Missing cookie \"{name}\""),
         TokenSource::Query { name, .. } => format!("Missing '{name}' query paramater"),
+        TokenSource::Json { .. } if !is_json(head) => {
+            "Invalid content-type. Must be application/json.".to_owned()
+        }
+        TokenSource::Json { name, .. } => format!("Missing \"{name}\" key in json data."),
     }
 }
 

@@ -7,18 +7,19 @@ mod call;
 mod challenge;
 mod code;
 mod flask;
+mod form;
 mod problem;
 mod reasons;
 
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderValue, Response};
 use http_body_util::Full;
 use thiserror::Error;
 
 use crate::access::{AccessError, Fresh};
 use crate::callback::CallbackError;
-use crate::config::ErrorProfile;
+use crate::config::{ErrorForm, ErrorProfile};
 use crate::forward::ForwardError;
 use crate::request::RequestError;
 use crate::revocation::RevocationError;
@@ -76,6 +77,8 @@ pub struct Context<'a> {
     pub fresh: Option<Fresh>,
     /// The form of the answer.
     pub profile: ErrorProfile,
+    /// What the operator has changed about it.
+    pub form: Option<&'a ErrorForm>,
     /// What flask-jwt-extended would say, where that is the form and it has words for it.
     pub said: Option<&'a Said>,
     /// The request's id.
@@ -150,20 +153,19 @@ impl Rejection {
     /// The answer.
     pub fn into_response(self, context: Context<'_>) -> Response<Full<Bytes>> {
         let code = self.code();
-        let (status, media_type, body) = content(code, self.detail(), &context);
+        let form::Content { status, media_type, body } =
+            form::content(code, self.detail(), &context);
         let mut response = Response::new(Full::new(body));
         *response.status_mut() = status;
         let fields = response.headers_mut();
         fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(media_type) = media_type {
-            fields.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+            fields.insert(CONTENT_TYPE, media_type);
         }
-        if context.profile != ErrorProfile::Flask
-            && let Some(challenge) = challenge::challenge(code, &context)
-        {
+        if let Some(challenge) = form::challenge(code, status, &context) {
             fields.insert(WWW_AUTHENTICATE, challenge);
         }
-        if let Some(seconds) = code.retry_after() {
+        if let Some(seconds) = form::retry_after(code, status) {
             fields.insert(RETRY_AFTER, HeaderValue::from(u16::from(seconds)));
         }
         if code.closes() {
@@ -175,27 +177,6 @@ impl Rejection {
             fields.insert(ALLOW, allow);
         }
         response
-    }
-}
-
-fn content(
-    code: Code,
-    detail: &'static str,
-    context: &Context<'_>,
-) -> (StatusCode, Option<&'static str>, Bytes) {
-    match context.profile {
-        ErrorProfile::Rfc6750 => {
-            let instance = format!("urn:portcullis:request:{}", context.request_id);
-            (code.status(), Some(problem::MEDIA_TYPE), problem::body(code, detail, &instance))
-        }
-        ErrorProfile::Bare => (code.status(), None, Bytes::new()),
-        ErrorProfile::Flask => {
-            let (status, message) = match context.said {
-                Some(said) => (said.status, &*said.message),
-                None => (code.status(), detail),
-            };
-            (status, Some(flask::MEDIA_TYPE), flask::body(message))
-        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The body of a refusal: `application/problem+json` (RFC 9457).
 
 use bytes::Bytes;
+use http::StatusCode;
 use serde::Serialize;
 
 use super::Code;
@@ -19,8 +20,7 @@ struct Problem<'a> {
 }
 
 /// The body; `instance` is the request's id, which the operator's log has too.
-pub(super) fn body(code: Code, detail: &str, instance: &str) -> Bytes {
-    let status = code.status();
+pub(super) fn body(code: Code, detail: &str, status: StatusCode, instance: &str) -> Bytes {
     let problem = Problem {
         r#type: &format!("urn:portcullis:problem:{}", code.as_str()),
         title: status.canonical_reason().unwrap_or_default(),

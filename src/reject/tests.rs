@@ -129,8 +129,8 @@ fn answer_in(
 ) -> (http::response::Parts, serde_json::Value) {
     let scopes = ["a".into(), "b".into()];
     let (fresh, said) = (Some(Fresh::Marked), None);
-    let context =
-        Context { realm: "orders", scopes: &scopes, fresh, profile, said, request_id: "id-1" };
+    let (realm, request_id, form) = ("orders", "id-1", None);
+    let context = Context { realm, scopes: &scopes, fresh, profile, form, said, request_id };
     let (head, body) = rejection.into_response(context).into_parts();
     let body = body.collect();
     let body =

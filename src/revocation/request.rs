@@ -41,6 +41,8 @@ pub struct IssuerScope {
     pub longest: Duration,
     /// Tolerance for `exp` and `iat`.
     pub leeway: Duration,
+    /// Where its access tokens can be named by their refresh token: how long one of them lives.
+    pub family: Option<Duration>,
 }
 
 /// What can be asked for: the configured issuers, and the claims beside the built-in ones.
@@ -126,6 +128,11 @@ impl Draft {
 // === impl Enforceable ===
 
 impl Enforceable {
+    /// Whether tokens can be revoked by this claim.
+    pub fn has_claim(&self, claim: &str) -> bool {
+        BUILT_IN.contains(&canonical(claim)) || self.claims.iter().any(|own| **own == *claim)
+    }
+
     pub(super) fn issuer(&self, asked: Option<&Arc<str>>) -> Result<&IssuerScope, DraftError> {
         match (asked, self.issuers.as_slice()) {
             (None, [only]) => Ok(only),
@@ -186,7 +193,10 @@ pub(super) fn end(
     let margin = issuer.leeway.saturating_add(CLOCK_MARGIN);
     // The last token that counts may say that it was issued a leeway from now.
     let longest = issuer.longest.saturating_add(issuer.leeway).saturating_add(margin);
-    let asked = asked.map(|exp| exp.saturating_add(margin));
+    // A refresh token's last access token is issued when it expires, and lives on.
+    let family = issuer.family.filter(|_| claim == "jti");
+    let later = family.map_or(Duration::ZERO, |life| life.saturating_add(issuer.leeway));
+    let asked = asked.map(|exp| exp.saturating_add(margin).saturating_add(later));
     // One token is named, and the draft says when it expires. In the past: the clocks may differ.
     if matches!(claim, "jti" | "token" | REGISTERED)
         && let Some(end) = asked

@@ -1,4 +1,9 @@
 //! Cookies and query parameters taken apart where they stand, nothing copied and nothing decoded twice.
+//! The media type that says whether a body is read so.
+
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
 
 /// One `name=value` of a `Cookie` field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +36,17 @@ impl<'r> Coded<'r> {
         self.after(plain) == Some("")
     }
 
+    /// What it says, once its escapes are undone.
+    pub(crate) fn decoded(self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.0.len());
+        let mut rest = self.0.as_bytes();
+        while let Some((byte, length)) = first_byte(rest) {
+            bytes.push(byte);
+            rest = &rest[length..];
+        }
+        bytes
+    }
+
     /// What stands after this, once the escapes of the beginning are undone.
     pub(crate) fn after(self, plain: &str) -> Option<&'r str> {
         let mut rest = self.0;
@@ -56,6 +72,31 @@ pub(crate) fn cookies(field: &[u8]) -> impl Iterator<Item = CookiePair<'_>> {
 pub(crate) fn parameters(query: &str) -> impl Iterator<Item = (Coded<'_>, Coded<'_>)> {
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
     pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(|(n, v)| (Coded(n), Coded(v)))
+}
+
+/// Whether the body is said to be JSON (RFC 6839 §3.1).
+pub(crate) fn is_json(head: &Parts) -> bool {
+    let Some(media) = media_type(head) else { return false };
+    let ours = media.get(..12).is_some_and(|start| start.eq_ignore_ascii_case("application/"));
+    let rest = media.get(12..).unwrap_or_default();
+    let suffix = rest.len().checked_sub(5).and_then(|at| rest.get(at..));
+    ours && (rest.eq_ignore_ascii_case("json")
+        || suffix.is_some_and(|end| end.eq_ignore_ascii_case("+json")))
+}
+
+/// Whether the body is said to be a form in the query's own coding.
+pub(crate) fn is_form(head: &Parts) -> bool {
+    media_type(head).is_some_and(|it| it.eq_ignore_ascii_case("application/x-www-form-urlencoded"))
+}
+
+/// The media type without its parameters; none where the field does not come exactly once.
+fn media_type(head: &Parts) -> Option<&str> {
+    let mut fields = head.headers.get_all(CONTENT_TYPE).iter();
+    let text = fields.next().map(HeaderValue::to_str)?.ok()?;
+    if fields.next().is_some() {
+        return None;
+    }
+    Some(text.split(';').next().unwrap_or_default().trim())
 }
 
 /// The first byte that is meant, and how many it is written with.
@@ -91,8 +132,33 @@ mod tests {
         ] {
             assert_eq!(Coded(coded).is(plain), want, "{coded}");
         }
+        assert_eq!(Coded("a%2Bb+c%4").decoded(), b"a+b c%4");
         assert_eq!(Coded("Bearer%20abc").after("Bearer "), Some("abc"));
         assert_eq!(Coded("Bearerabc").after("Bearer "), None);
+    }
+
+    #[test]
+    fn a_body_is_what_its_one_media_type_says() {
+        for (fields, json, form) in [
+            (&["application/json"][..], true, false),
+            (&["Application/JSON ; charset=utf-8"], true, false),
+            (&["application/problem+json"], true, false),
+            (&["application/x+JSON"], true, false),
+            (&["application/jsonx"], false, false),
+            (&["text/json"], false, false),
+            (&["application/"], false, false),
+            (&["application/json", "application/json"], false, false),
+            (&["application/x-www-form-urlencoded; a=b"], false, true),
+            (&["multipart/form-data; boundary=x"], false, false),
+            (&[], false, false),
+        ] {
+            let mut request = http::Request::get("/");
+            for field in fields {
+                request = request.header(CONTENT_TYPE, *field);
+            }
+            let head = request.body(()).expect("a request").into_parts().0;
+            assert_eq!((is_json(&head), is_form(&head)), (json, form), "{fields:?}");
+        }
     }
 
     #[test]

@@ -42,6 +42,17 @@ pub struct IssuerConfig {
     pub typ: TypeHeaders,
     /// How the token's kind is told.
     pub token_type: TokenTypeRule,
+    /// Claims of its own; `None`, as with most issuers: nothing is asked for them.
+    pub own_claims: Option<Arc<OwnClaims>>,
+}
+
+/// What an issuer says in claims of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnClaims {
+    /// The claim that says whose token it is; `None`: `sub`.
+    pub identity: Option<Box<str>>,
+    /// The claim of an access token that holds its refresh token's `jti`, or what both share.
+    pub family: Option<ClaimPath>,
 }
 
 /// Whom an issuer's tokens must be for.

@@ -9,6 +9,7 @@ mod claims;
 mod error;
 pub(crate) mod form;
 mod header;
+pub(crate) mod inside;
 mod issuer;
 mod jwk;
 mod jws;
@@ -33,11 +34,11 @@ pub use cache::TokenCache;
 pub use claims::{ClaimPath, Claims};
 pub use error::{BearerError, TokenError};
 pub use issuer::{
-    Audiences, IssuerConfig, KeysConfig, MaxLifetime, TokenTypeFrom, TokenTypeRule, TrustedIssuer,
-    TypeHeaders,
+    Audiences, IssuerConfig, KeysConfig, MaxLifetime, OwnClaims, TokenTypeFrom, TokenTypeRule,
+    TrustedIssuer, TypeHeaders,
 };
 pub use keys::{KeySet, KeysError, VerifyingKey};
-pub use places::{Csrf, Found, Reading, TokenSource};
+pub use places::{Csrf, Found, Proof, Reading, TokenSource};
 pub use pyjwt::Fault;
 pub use refresh::KeyRefresher;
 pub use types::{TokenType, TokenTypes};

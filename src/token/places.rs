@@ -6,8 +6,10 @@ use http::{HeaderName, Method};
 use serde_json::Value;
 use subtle::ConstantTimeEq as _;
 
+use crate::body::ReadBody;
+
 use super::form::{self, Coded};
-use super::{BearerError, BearerToken, Claims, bearer, lenient};
+use super::{BearerError, BearerToken, Claims, bearer, inside, lenient};
 
 /// Where a route looks for the token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +37,13 @@ pub enum TokenSource {
         /// What stands before the token; may be empty.
         prefix: Box<str>,
     },
+    /// A member of a JSON body, which is read before the request is judged.
+    Json {
+        /// Its name.
+        name: Box<str>,
+        /// The longest body that is read, bytes.
+        limit: u64,
+    },
 }
 
 /// Double submit: the token's claim `csrf` comes again in a header field that only a script of the
@@ -45,6 +54,17 @@ pub struct Csrf {
     pub header: HeaderName,
     /// The methods that are protected.
     pub methods: Vec<Method>,
+    /// The field of a form that may hold it instead, and the longest body that is read for it, bytes.
+    pub form: Option<(Box<str>, u64)>,
+}
+
+/// What a request shows beside a cookie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof<'r> {
+    /// A header field's value.
+    Field(&'r str),
+    /// A form field's value, as it stands in the body.
+    Form(&'r str),
 }
 
 /// How credentials are read.
@@ -63,7 +83,7 @@ pub struct Found<'r> {
     /// The credential.
     pub token: BearerToken<'r>,
     /// What the token's claim `csrf` must be.
-    pub csrf: Option<&'r str>,
+    pub csrf: Option<Proof<'r>>,
 }
 
 // === impl TokenSource ===
@@ -82,8 +102,40 @@ impl TokenSource {
     pub const fn header(&self) -> Option<&HeaderName> {
         match self {
             Self::Header { name, .. } => Some(name),
-            Self::Cookie { .. } | Self::Query { .. } => None,
+            Self::Cookie { .. } | Self::Query { .. } | Self::Json { .. } => None,
         }
+    }
+
+    /// The longest body that may have to be read for it, bytes; `None`: it is not in a body.
+    pub fn body_limit(&self) -> Option<u64> {
+        match self {
+            Self::Json { limit, .. } => Some(*limit),
+            Self::Cookie { csrf: Some(csrf), .. } => csrf.form.as_ref().map(|(_, limit)| *limit),
+            Self::Header { .. } | Self::Cookie { csrf: None, .. } | Self::Query { .. } => None,
+        }
+    }
+
+    /// How much of the body has to be read, before this request can be judged by these places; `None`:
+    /// nothing. `all` asks for every credential, not only for the one that counts.
+    pub fn wants_body(sources: &[Self], reading: Reading, head: &Parts, all: bool) -> Option<u64> {
+        let in_json = |source: &&Self| matches!(source, Self::Json { .. });
+        if all
+            && form::is_json(head)
+            && let Some(source) = sources.iter().find(in_json)
+        {
+            return source.body_limit();
+        }
+        for source in sources {
+            match (source, source.look(reading, head)) {
+                (Self::Json { limit, .. }, _) if form::is_json(head) => return Some(*limit),
+                (_, Ok(None)) => {}
+                (_, Err(BearerError::CsrfMissing)) if form::is_form(head) => {
+                    return source.body_limit();
+                }
+                (_, Ok(Some(_)) | Err(_)) => return None,
+            }
+        }
+        None
     }
 
     /// What is in this place alone, if anything is.
@@ -117,6 +169,13 @@ impl TokenSource {
                 };
                 Ok(Some(plain(whole(rest.as_bytes(), reading)?)))
             }
+            Self::Json { name, .. } => {
+                let Some(body) = read_body(head).filter(|_| form::is_json(head)) else {
+                    return Ok(None);
+                };
+                let Some(text) = inside::member(body, name, reading)? else { return Ok(None) };
+                Ok(Some(plain(whole(text.as_bytes(), reading)?)))
+            }
         }
     }
 }
@@ -129,13 +188,34 @@ impl Csrf {
 
     /// The usual field on the usual methods.
     pub fn usual() -> Self {
-        Self { header: HeaderName::from_static("x-csrf-token"), methods: Self::METHODS.into() }
+        let header = HeaderName::from_static("x-csrf-token");
+        Self { header, methods: Self::METHODS.into(), form: None }
     }
 
-    fn sent<'r>(&self, head: &'r Parts) -> Result<&'r str, BearerError> {
+    fn sent<'r>(&self, head: &'r Parts) -> Result<Proof<'r>, BearerError> {
         let value =
             only_field(&self.header, head)?.and_then(|value| std::str::from_utf8(value).ok());
-        value.filter(|value| !value.is_empty()).ok_or(BearerError::CsrfMissing)
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            return Ok(Proof::Field(value));
+        }
+        let (Some((name, _)), Some(body)) = (&self.form, read_body(head)) else {
+            return Err(BearerError::CsrfMissing);
+        };
+        let text = std::str::from_utf8(body).ok().filter(|_| form::is_form(head));
+        let values = form::parameters(text.unwrap_or_default());
+        let value = one(values.filter(|(it, _)| it.is(name)).map(|(_, value)| value.0))?;
+        value.map(Proof::Form).ok_or(BearerError::CsrfMissing)
+    }
+}
+
+// === impl Proof ===
+
+impl Proof<'_> {
+    fn is(self, claim: &str) -> bool {
+        match self {
+            Self::Field(value) => claim.as_bytes().ct_eq(value.as_bytes()).into(),
+            Self::Form(value) => claim.as_bytes().ct_eq(&Coded(value).decoded()).into(),
+        }
     }
 }
 
@@ -170,12 +250,13 @@ impl<'r> Found<'r> {
     pub(super) fn matches_text(self, claim: Option<&str>) -> Result<(), BearerError> {
         let Some(sent) = self.csrf else { return Ok(()) };
         let claim = claim.ok_or(BearerError::CsrfClaim)?;
-        if claim.as_bytes().ct_eq(sent.as_bytes()).into() {
-            Ok(())
-        } else {
-            Err(BearerError::CsrfMismatch)
-        }
+        if sent.is(claim) { Ok(()) } else { Err(BearerError::CsrfMismatch) }
     }
+}
+
+/// The body, where it was read.
+fn read_body(head: &Parts) -> Option<&[u8]> {
+    head.extensions.get::<ReadBody>().map(ReadBody::bytes)
 }
 
 /// Whatever the schemes are: who reads the first field and who reads the last must not differ.

@@ -233,8 +233,10 @@ fn check_texts(config: &IssuerConfig, claims: &Object) -> Result<(), Fault> {
             return invalid(words);
         }
     }
-    if config.require.iter().any(|name| **name == *"sub") && !claims.contains_key("sub") {
-        return invalid("Missing claim: sub");
+    let own = config.own_claims.as_ref().and_then(|own| own.identity.as_deref());
+    let identity = own.unwrap_or("sub");
+    if config.require.iter().any(|name| **name == *identity) && !claims.contains_key(identity) {
+        return invalid(format!("Missing claim: {identity}"));
     }
     Ok(())
 }

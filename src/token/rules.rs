@@ -66,7 +66,7 @@ fn check_required(config: &IssuerConfig, claims: &Claims) -> Result<(), TokenErr
 
 /// The kind by the issuer's words; a word that is in neither list is another kind (RFC 8725 §3.12)
 /// unless the issuer is said to mean one of ours by it.
-fn kind_of(
+pub(super) fn kind_of(
     rule: &TokenTypeRule,
     header: &Header<'_>,
     claims: &Claims,

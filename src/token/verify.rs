@@ -6,6 +6,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
 
 use crate::clock::UnixTime;
 
@@ -13,7 +14,7 @@ use super::header::Header;
 use super::issuer::next_generation;
 use super::jws::Jws;
 use super::keys::VerifyingKey;
-use super::{BearerToken, Claims, TokenError, TokenType, TrustedIssuer, rules};
+use super::{BearerToken, Claims, OwnClaims, TokenError, TokenType, TrustedIssuer, rules};
 
 /// Checks tokens of every trusted issuer. Pure: the same token, keys and time give the same answer.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub struct Verifier {
 pub struct Authentic {
     claims: Claims,
     scope: Arc<str>,
+    token_type: Option<TokenType>,
+    own_claims: Option<Arc<OwnClaims>>,
     digest: [u8; 32],
 }
 
@@ -40,6 +43,7 @@ pub struct Verified {
     scope: Arc<str>,
     key_id: Option<Arc<str>>,
     token_type: TokenType,
+    own_claims: Option<Arc<OwnClaims>>,
     digest: [u8; 32],
     valid_until: UnixTime,
 }
@@ -101,6 +105,7 @@ impl Verifier {
             scope: Arc::clone(issuer.scope()),
             key_id,
             token_type,
+            own_claims: issuer.config().own_claims.clone(),
             digest: signing_input_digest(&jws),
             valid_until,
         })
@@ -111,8 +116,12 @@ impl Verifier {
     pub fn authenticate(&self, token: BearerToken<'_>) -> Result<Authentic, TokenError> {
         let jws = Jws::split(token)?;
         let header = jws.header()?;
-        let (claims, issuer, _) = self.signed(&jws, &Header::parse(&header)?)?;
+        let header = Header::parse(&header)?;
+        let (claims, issuer, _) = self.signed(&jws, &header)?;
+        let config = issuer.config();
         Ok(Authentic {
+            token_type: rules::kind_of(&config.token_type, &header, &claims).ok(),
+            own_claims: config.own_claims.clone(),
             claims,
             scope: Arc::clone(issuer.scope()),
             digest: signing_input_digest(&jws),
@@ -176,6 +185,17 @@ impl Authentic {
         &self.scope
     }
 
+    /// What the token is for, where its issuer's words tell.
+    pub const fn token_type(&self) -> Option<TokenType> {
+        self.token_type
+    }
+
+    /// The family's claim and its value, where the issuer has families and the token the claim.
+    pub fn family(&self) -> Option<(&str, &str)> {
+        let path = self.own_claims.as_ref()?.family.as_ref()?;
+        Some((path.as_str(), self.claims.at(path)?.as_str()?))
+    }
+
     /// SHA-256 of the JWS signing input in base64url: the value of the claim `token`.
     pub fn digest_text(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.digest)
@@ -210,6 +230,21 @@ impl Verified {
         self.token_type
     }
 
+    /// Whose token it is: `sub`, or what the issuer says in another claim.
+    pub fn subject(&self) -> Option<&str> {
+        self.identity().map_or_else(|| self.claims.subject(), Value::as_str)
+    }
+
+    /// The claim that the issuer has instead of `sub`.
+    pub fn identity(&self) -> Option<&Value> {
+        self.claims.member(self.own_claims.as_ref()?.identity.as_ref()?)
+    }
+
+    /// What the token has in common with its refresh token: that one's `jti`, or a session.
+    pub fn family(&self) -> Option<&Value> {
+        self.claims.at(self.own_claims.as_ref()?.family.as_ref()?)
+    }
+
     /// SHA-256 of the JWS signing input: names the token without its malleable signature.
     pub const fn digest(&self) -> &[u8; 32] {
         &self.digest
@@ -227,7 +262,7 @@ impl Verified {
 
     /// A token as the verifier would have made it, for other rooms' unit tests.
     #[cfg(test)]
-    pub(crate) fn for_test(scope: &str, token_type: TokenType, claims: serde_json::Value) -> Self {
+    pub(crate) fn for_test(scope: &str, token_type: TokenType, claims: Value) -> Self {
         let claims = Claims::parse(claims.to_string().as_bytes()).expect("a claims set");
         let valid_until = claims.expires_at().unwrap_or(UnixTime::MAX);
         let (issuer, scope) = ("main".into(), scope.into());
@@ -237,9 +272,16 @@ impl Verified {
             scope,
             key_id: Some("k1".into()),
             token_type,
+            own_claims: None,
             digest: [7; 32],
             valid_until,
         }
+    }
+
+    /// The same token of an issuer with claims of its own.
+    #[cfg(test)]
+    pub(crate) fn with_own_claims(self, own_claims: OwnClaims) -> Self {
+        Self { own_claims: Some(Arc::new(own_claims)), ..self }
     }
 }
 

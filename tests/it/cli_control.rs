@@ -73,6 +73,7 @@ impl Gatehouse for House {
             scope: "https://i.test/".into(),
             longest: Duration::from_secs(3600),
             leeway: Duration::ZERO,
+            family: None,
         }];
         let enforceable = Enforceable { issuers, claims: vec![] };
         let record = draft.complete(&enforceable, Some(Arc::clone(actor)), SystemClock.now());

@@ -5,6 +5,7 @@
 
 mod access; // who is let through
 mod at_once; // a revocation holds from its acknowledgement on
+mod bodies; // credentials in bodies
 #[cfg(any(feature = "nats", feature = "postgres", feature = "redis"))]
 mod broker_away; // a broker that is dead or stands still, and nodes that start meanwhile
 #[cfg(any(feature = "nats", feature = "postgres", feature = "redis"))]
@@ -24,6 +25,8 @@ mod demo; // the README's first command
 mod drain; // stopping while requests are in flight
 mod examples; // the applications of examples/flask behind their gateways
 mod examples_older; // those of the library's version 3, asked by curl
+#[cfg(feature = "redis")]
+mod families; // refresh tokens and their access tokens
 #[cfg(any(feature = "nats", feature = "redis"))]
 mod faults; // three nodes, and a broker that things happen to
 mod feed_contract; // what every store must do
@@ -38,6 +41,8 @@ mod keys; // key sets behind a URL
 mod limits; // bounds that hold
 mod methods; // methods and preflights
 mod midway; // streams that outlive their token
+#[cfg(all(feature = "redis", feature = "postgres"))]
+mod moving; // another program's block list, read once or followed
 #[cfg(feature = "nats")]
 mod nats_access; // credentials, rights and TLS of a JetStream store
 #[cfg(feature = "nats")]

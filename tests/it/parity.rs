@@ -2,6 +2,7 @@
 //! gateway in profile `flask` before a plain upstream. Every answer must be the same, byte for byte,
 //! but for the differences listed in `differences`, each with its reason.
 
+mod bodies;
 mod cases;
 mod differences;
 mod gateways;
@@ -22,6 +23,7 @@ pub struct Case {
     /// Path and query.
     pub target: String,
     pub fields: Vec<(String, String)>,
+    pub body: Vec<u8>,
 }
 
 /// What is compared of an answer.
@@ -35,7 +37,13 @@ struct Outcome {
 
 impl Case {
     pub fn get(route: &str, what: impl Into<String>) -> Self {
-        Self { what: what.into(), method: "GET", target: route.to_owned(), fields: Vec::new() }
+        let (what, target) = (what.into(), route.to_owned());
+        Self { what, method: "GET", target, fields: Vec::new(), body: Vec::new() }
+    }
+
+    pub fn posted(self, media: &str, body: &str) -> Self {
+        let body = body.as_bytes().to_vec();
+        Self { method: "POST", body, ..self }.field("Content-Type", media)
     }
 
     pub fn field(mut self, name: &str, value: impl Into<String>) -> Self {
@@ -48,7 +56,7 @@ impl Case {
     }
 
     fn to(&self, address: std::net::SocketAddr) -> Answer {
-        let ask = ask(address, self.method, &self.target);
+        let ask = ask(address, self.method, &self.target).body(&self.body);
         self.fields.iter().fold(ask, |ask: Ask, (name, value)| ask.field(name, value)).send()
     }
 

@@ -7,7 +7,8 @@ use super::{keys, refuse_twice};
 use crate::config::raw::{Node, Table};
 use crate::config::units::seconds;
 use crate::token::{
-    Audiences, IssuerConfig, MaxLifetime, TokenType, TokenTypeFrom, TokenTypeRule, TypeHeaders,
+    Audiences, ClaimPath, IssuerConfig, MaxLifetime, OwnClaims, TokenType, TokenTypeFrom,
+    TokenTypeRule, TypeHeaders,
 };
 
 const DAY: u64 = 24 * 3600;
@@ -54,6 +55,9 @@ fn issuer(table: &Table<'_>, names: &mut HashSet<String>) -> Option<IssuerConfig
     let max_lifetime = max_lifetime(&table.section("max_lifetime"));
     let typ = table.read("typ", type_headers).unwrap_or_else(default_type_headers);
     let token_type = token_type(&table.section("token_type"));
+    let own = own_claims(table)?;
+    let identity = own.identity.clone().unwrap_or_else(|| "sub".into());
+    let required = || ["exp", "iat", &identity, "jti"].map(Box::from).into();
     let (keys, algorithms) = keys?;
     Some(IssuerConfig {
         name: name?,
@@ -63,11 +67,37 @@ fn issuer(table: &Table<'_>, names: &mut HashSet<String>) -> Option<IssuerConfig
         keys,
         leeway: leeway.unwrap_or(seconds(30)),
         max_lifetime,
-        require: require.unwrap_or_else(|| ["exp", "iat", "sub", "jti"].map(Box::from).into()),
+        require: require.unwrap_or_else(required),
         text_dates: text_dates.unwrap_or(false),
         typ,
         token_type: token_type?,
+        own_claims: (own != OwnClaims::default()).then(|| Arc::new(own)),
     })
+}
+
+/// Claims that can't be a family's: each says something else of its token.
+const TAKEN: [&str; 11] =
+    ["jti", "sub", "iss", "aud", "exp", "nbf", "iat", "client_id", "azp", "token", "kid"];
+
+fn own_claims(table: &Table<'_>) -> Option<OwnClaims> {
+    let identity = table.read("identity", Node::text);
+    let family = table.section("family");
+    let claim = family.read("claim", |node| {
+        let text = node.text()?;
+        if TAKEN.contains(&text) {
+            let help = "the claim that holds the refresh token's jti, or \"sid\"";
+            return node.wrong_but("says something else of its token", help);
+        }
+        Some(ClaimPath::from(text))
+    });
+    if table.has("family") && !family.has("claim") {
+        return family.missing("claim", "the claim that holds the refresh token's jti");
+    }
+    let read = |given: bool, sound: bool| !given || sound;
+    let sound = read(table.has("identity"), identity.is_some())
+        && read(table.has("family"), claim.is_some());
+    let identity = identity.filter(|name| *name != "sub").map(Box::from);
+    sound.then_some(OwnClaims { identity, family: claim })
 }
 
 /// The exact `iss`, or `Some(None)` where the file says that tokens have none.

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use http::Method;
 
+use super::refusal::PROFILES;
 use super::{destination, forward, place, reference, refuse_twice, revocation};
 use crate::access::{Access, AccessRule, ClaimRule, Fresh};
 use crate::config::raw::{Node, Table};
 use crate::config::units::seconds;
-use crate::config::{ErrorProfile, RouteConfig};
+use crate::config::{ErrorForm, ErrorProfile, RouteConfig};
 use crate::revocation::{RevocationConfig, WhenStale};
 use crate::route::{HostPattern, MethodSet, PathPattern, RoutePattern};
 use crate::token::{Reading, TokenSource, TokenTypes};
@@ -19,6 +20,10 @@ pub(super) struct Names<'d> {
     pub(super) issuers: Vec<&'d str>,
     pub(super) upstreams: Vec<&'d str>,
     pub(super) callbacks: Vec<&'d str>,
+    /// Every `[errors.name]`, read or not.
+    pub(super) forms: Vec<&'d str>,
+    /// Those that could be read.
+    pub(super) read_forms: &'d [Arc<ErrorForm>],
 }
 
 /// Keys that say something about a token, and so nothing where none is looked at.
@@ -93,7 +98,7 @@ fn route(
     });
     let pattern = pattern(table);
     let destination = destination::destination(table, names, pattern.as_ref().map(|it| &it.path));
-    let errors = table.read("errors", errors);
+    let (errors, error_form) = errors(table, names);
     let access = access(table, names, revocation, reading(errors));
     let when_stale = table.read("when_stale", revocation::when_stale);
     let shadow = table.read("shadow", Node::flag);
@@ -113,7 +118,8 @@ fn route(
         when_stale: when_stale.unwrap_or(otherwise),
         forward: forward?,
         register_from,
-        errors: errors.unwrap_or(ErrorProfile::Rfc6750),
+        errors,
+        error_form,
         shadow: shadow.unwrap_or(false),
     })
 }
@@ -231,18 +237,22 @@ fn fresh(node: &Node<'_>) -> Option<Option<Fresh>> {
     Some(Some(Fresh::MaxAge(age)))
 }
 
-fn errors(node: &Node<'_>) -> Option<ErrorProfile> {
-    node.word(&[
-        ("rfc6750", ErrorProfile::Rfc6750),
-        ("flask", ErrorProfile::Flask),
-        ("bare", ErrorProfile::Bare),
-    ])
+/// A profile, or a form of the operator's own; a form with a profile's name changes that profile.
+fn errors(table: &Table<'_>, names: &Names<'_>) -> (ErrorProfile, Option<Arc<ErrorForm>>) {
+    let words: Vec<(&str, ErrorProfile)> = PROFILES.into_iter().collect();
+    let own = names.forms.iter().map(|name| (*name, ErrorProfile::Rfc6750));
+    let all: Vec<_> = words.into_iter().chain(own).collect();
+    let profile = table.read("errors", |node| node.word(&all));
+    let name = table.node("errors").and_then(|node| node.plain_text()).unwrap_or("rfc6750");
+    let form = names.read_forms.iter().find(|form| *form.name == *name).map(Arc::clone);
+    let profile = form.as_ref().map(|form| form.profile).or(profile);
+    (profile.unwrap_or(ErrorProfile::Rfc6750), form)
 }
 
 /// Whoever is answered as by flask-jwt-extended is also read as by it.
-const fn reading(errors: Option<ErrorProfile>) -> Reading {
+const fn reading(errors: ErrorProfile) -> Reading {
     match errors {
-        Some(ErrorProfile::Flask) => Reading::Flask,
-        _ => Reading::Strict,
+        ErrorProfile::Flask => Reading::Flask,
+        ErrorProfile::Rfc6750 | ErrorProfile::Bare => Reading::Strict,
     }
 }

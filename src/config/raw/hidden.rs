@@ -29,7 +29,7 @@ pub(super) fn hide_secrets(document: &DeTable<'_>, hidden: &mut Vec<Range<usize>
     while let Some((inside, entries)) = left.pop() {
         for (key, value) in entries {
             let name = key.get_ref().to_ascii_lowercase();
-            let telling = ["secret", "passw", "credential"].iter().any(|word| name.contains(word));
+            let telling = is_telling(&name);
             match value.get_ref() {
                 DeValue::Table(below) => left.push((telling || inside, below)),
                 DeValue::Array(elements) => {
@@ -40,8 +40,16 @@ pub(super) fn hide_secrets(document: &DeTable<'_>, hidden: &mut Vec<Range<usize>
                 DeValue::String(url) if url.contains("://") && url.contains('@') => {
                     hidden.push(value.span());
                 }
+                // A lost quote makes one text of several keys, a secret's among them.
+                DeValue::String(text) if text.contains('=') && is_telling(text) => {
+                    hidden.push(value.span());
+                }
                 _ => {}
             }
         }
     }
+}
+
+fn is_telling(text: &str) -> bool {
+    ["secret", "passw", "credential"].iter().any(|word| text.contains(word))
 }

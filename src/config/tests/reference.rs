@@ -172,7 +172,14 @@ fn paths(path: &str, value: &DeValue<'_>, found: &mut Vec<String>) {
     match value {
         DeValue::Table(entries) => {
             for (key, value) in entries {
-                let names = matches!(path, "upstreams" | "callbacks" | "routes[].forward.claims");
+                let tables = [
+                    "upstreams",
+                    "callbacks",
+                    "routes[].forward.claims",
+                    "errors",
+                    "errors.*.codes",
+                ];
+                let names = tables.contains(&path);
                 let name: &str = if names { "*" } else { key.get_ref() };
                 let below =
                     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };

@@ -11,9 +11,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::clock::{Clock, SystemClock, UnixTime};
-use crate::control::{
-    Ask, AskError, Gatehouse, Nodes, RegisterAsk, ReloadReport, SeenNode, Wait,
-};
+use crate::control::{Ask, AskError, Gatehouse, Nodes, RegisterAsk, ReloadReport, SeenNode, Wait};
 use crate::observe::Metrics;
 use crate::revocation::{
     Cursor, Enforceable, FeedError, Filter, IssuerScope, Name, NodeName, Op, Page, Presence,
@@ -123,6 +121,7 @@ impl Gatehouse for Fake {
             scope: scope.into(),
             longest: Duration::from_secs(3600),
             leeway: Duration::ZERO,
+            family: None,
         };
         let issuers = vec![issuer(ISSUER), issuer(OTHER)];
         let draft = RegisterDraft { issuer: draft.issuer.or(Some(ISSUER.into())), ..draft };

@@ -17,6 +17,7 @@ mod connect;
 mod errors;
 mod feed;
 mod fold;
+mod foreign;
 mod list;
 mod load;
 mod log;
@@ -30,6 +31,7 @@ mod writer;
 mod writers;
 
 pub use feed::PostgresFeed;
+pub(crate) use foreign::{Columns as ForeignColumns, ForeignRow, ForeignTable};
 pub use log::PostgresLog;
 pub use roster::PostgresRoster;
 

@@ -76,7 +76,8 @@ impl fmt::Debug for RedisStore {
     }
 }
 
-fn client(config: &RedisConfig) -> Result<Client, FeedError> {
+/// What connects to the server; also for whoever reads another program's keys.
+pub(crate) fn client(config: &RedisConfig) -> Result<Client, FeedError> {
     let refused = |error: redis::RedisError| {
         FeedError::Refused(format!("{} can't be used: {error}", config.url.shown()))
     };

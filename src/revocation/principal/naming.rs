@@ -24,9 +24,12 @@ type Say<'s> = &'s mut dyn FnMut(Slot, &str, &str);
 pub(super) fn visit(verified: &Verified, custom: &[Custom], say: Say<'_>) {
     let claims = verified.claims();
     claim(Slot::JTI, "jti", claims.member("jti"), say);
+    // Whatever revokes the refresh token is then an entry of its access tokens too, on every node.
+    claim(Slot::JTI, "jti", verified.family(), say);
     say(Slot::TOKEN, "token", &URL_SAFE_NO_PAD.encode(verified.digest()));
     claim(Slot::SID, "sid", claims.member("sid"), say);
     claim(Slot::SUB, "sub", claims.member("sub"), say);
+    claim(Slot::SUB, "sub", verified.identity(), say);
     for custom in custom {
         claim(custom.slot, &custom.name, claims.at(&custom.path), say);
     }

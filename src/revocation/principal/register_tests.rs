@@ -198,6 +198,7 @@ fn a_token_is_registered_by_what_is_said_of_it() {
         scope: "i".into(),
         longest: Duration::from_secs(600),
         leeway: Duration::from_secs(5),
+        family: None,
     };
     let enforceable = Enforceable { issuers: vec![issuer], claims: vec![] };
     let draft = |id: &str, expires| RegisterDraft {

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::revocation::fixtures::revoke;
-use crate::token::TokenType;
+use crate::revocation::{Op, Revocation};
+use crate::token::{OwnClaims, TokenType};
 
 const NOW: UnixTime = UnixTime::from_secs(1000);
 
@@ -63,6 +64,74 @@ fn every_claim_that_names_a_token_revokes_it() {
         assert_eq!(admit(&revocations, &named), Ok(()), "before {claim}");
         revocations.set().apply(&revoke(claim, value, None, 2000));
         assert_eq!(admit(&revocations, &named), want, "{claim}={value}");
+    }
+}
+
+fn of_family(revocations: &Revocations, claim: &str, claims: Value) -> Arc<Named> {
+    let family = Some(ClaimPath::from(claim));
+    let own = OwnClaims { identity: None, family };
+    let verified = Verified::for_test("i", TokenType::Access, claims).with_own_claims(own);
+    Arc::new(revocations.name(verified))
+}
+
+#[test]
+fn an_identity_under_another_name_is_revoked_as_the_subject() {
+    let revocations = loaded(&[]);
+    let own = OwnClaims { identity: Some("identity".into()), family: None };
+    let claims = json!({ "identity": "alice", "sub": "7", "iat": 900 });
+    let verified = Verified::for_test("i", TokenType::Access, claims).with_own_claims(own);
+    assert_eq!(verified.subject(), Some("alice"));
+    let named = Arc::new(revocations.name(verified));
+    for (value, want) in [
+        ("bob", Ok(())),
+        ("alice", Err(RevocationError::RevokedSubject)),
+        ("7", Err(RevocationError::RevokedSubject)),
+    ] {
+        let entry = revoke("sub", value, Some(950), 2000);
+        revocations.set().apply(&entry);
+        assert_eq!(admit(&revocations, &named), want, "{value}");
+        revocations.set().apply(&Revocation { op: Op::Reinstate, ..entry });
+    }
+}
+
+#[test]
+fn issuers_without_families_name_their_tokens_as_before() {
+    let revocations = loaded(&[]);
+    let claims = json!({ "jti": "a", "refresh_jti": "r", "sid": "s" });
+    let plain = token(&revocations, TokenType::Access, claims.clone());
+    let familiar = of_family(&revocations, "refresh_jti", claims);
+    assert_eq!(plain.fingerprints.len() + 1, familiar.fingerprints.len());
+    revocations.set().apply(&revoke("jti", "r", None, 2000));
+    assert_eq!(admit(&revocations, &plain), Ok(()));
+    assert_eq!(admit(&revocations, &familiar), Err(RevocationError::RevokedToken));
+}
+
+proptest::proptest! {
+    #[test]
+    fn a_family_is_refused_and_given_back_with_its_refresh_token_and_nobody_else(
+        tokens in proptest::collection::vec((0_u8..6, 0_u8..6), 1..24),
+        steps in proptest::collection::vec((0_u8..6, proptest::bool::ANY), 1..24),
+    ) {
+        let revocations = loaded(&[]);
+        let named: Vec<_> = tokens.iter().enumerate().map(|(at, (refresh, other))| {
+            let claims = json!({ "jti": format!("a{at}"), "r": { "id": refresh.to_string() }, "sub": other.to_string() });
+            (*refresh, of_family(&revocations, "r.id", claims))
+        }).collect();
+        let mut revoked = std::collections::HashSet::new();
+        for (id, back) in steps {
+            let entry = revoke("jti", &id.to_string(), None, 2000);
+            if back {
+                revoked.remove(&id);
+                revocations.set().apply(&Revocation { op: Op::Reinstate, ..entry });
+            } else {
+                revoked.insert(id);
+                revocations.set().apply(&entry);
+            }
+            for (refresh, token) in &named {
+                let refused = admit(&revocations, token).is_err();
+                proptest::prop_assert_eq!(refused, revoked.contains(refresh));
+            }
+        }
     }
 }
 

@@ -12,6 +12,7 @@ fn enforceable(issuers: &[&str]) -> Enforceable {
         scope: (*scope).into(),
         longest: Duration::from_secs(DAY),
         leeway: Duration::from_secs(30),
+        family: None,
     });
     Enforceable { issuers: issuers.collect(), claims: vec!["tenant".into()] }
 }
@@ -108,6 +109,26 @@ fn an_entry_outlives_the_last_token_that_it_can_name() {
         };
         let record = complete(draft);
         assert_eq!(record.expires_at.as_secs(), want, "{claim} {expires_at:?} {issued_before:?}");
+    }
+}
+
+#[test]
+fn an_entry_of_a_refresh_token_outlives_its_last_access_token() {
+    let now = NOW.as_secs();
+    let mut with_families = enforceable(&["i"]);
+    with_families.issuers[0].family = Some(Duration::from_secs(900));
+    for (claim, asked, want) in [
+        ("jti", Some(now + 100), now + 100 + 90 + 930),
+        // Expired already: its last access token has not.
+        ("jti", Some(now - 600), now - 600 + 90 + 930),
+        ("jti", Some(now - 9000), now + DAY + SLACK),
+        ("token", Some(now + 100), now + 100 + 90),
+        ("jti", None, now + DAY + SLACK),
+    ] {
+        let expires_at = asked.map(UnixTime::from_secs);
+        let draft = Draft { expires_at, ..draft(claim) };
+        let record = draft.complete(&with_families, None, NOW).expect("a record");
+        assert_eq!(record.expires_at.as_secs(), want, "{claim} {asked:?}");
     }
 }
 

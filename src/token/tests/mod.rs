@@ -82,6 +82,7 @@ pub(super) fn config() -> IssuerConfig {
             missing: Some(TokenType::Access),
             other: None,
         },
+        own_claims: None,
     }
 }
 

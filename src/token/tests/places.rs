@@ -97,7 +97,7 @@ fn a_cookie_alone_changes_nothing() {
         ("POST", None, Err(BearerError::CsrfMissing)),
         ("DELETE", None, Err(BearerError::CsrfMissing)),
         ("PUT", Some(""), Err(BearerError::CsrfMissing)),
-        ("PATCH", Some("x"), Ok(Some("x"))),
+        ("PATCH", Some("x"), Ok(Some(Proof::Field("x")))),
     ] {
         let mut fields = vec![("cookie", "token=abc")];
         fields.extend(field.map(|value| ("x-csrf-token", value)));
@@ -112,9 +112,82 @@ fn the_field_must_be_what_the_token_says() {
     let claims = |json: &str| Claims::parse(json.as_bytes()).unwrap();
     let sent = |csrf| Found { token: BearerToken::new("abc"), csrf };
     assert_eq!(sent(None).matches(&claims("{}")), Ok(()));
-    assert_eq!(sent(Some("x")).matches(&claims(r#"{"csrf":"x"}"#)), Ok(()));
-    assert_eq!(sent(Some("x")).matches(&claims(r#"{"csrf":"y"}"#)), Err(BearerError::CsrfMismatch));
+    for proof in [Proof::Field("x"), Proof::Form("x"), Proof::Form("%78")] {
+        let right = sent(Some(proof)).matches(&claims(r#"{"csrf":"x"}"#));
+        assert_eq!(right, Ok(()));
+        let wrong = sent(Some(proof)).matches(&claims(r#"{"csrf":"y"}"#));
+        assert_eq!(wrong, Err(BearerError::CsrfMismatch));
+    }
+    assert_eq!(
+        sent(Some(Proof::Field("%78"))).matches(&claims(r#"{"csrf":"x"}"#)),
+        Err(BearerError::CsrfMismatch)
+    );
     for without in ["{}", r#"{"csrf":1}"#, r#"{"csrf":null}"#] {
-        assert_eq!(sent(Some("x")).matches(&claims(without)), Err(BearerError::CsrfClaim));
+        assert_eq!(
+            sent(Some(Proof::Field("x"))).matches(&claims(without)),
+            Err(BearerError::CsrfClaim)
+        );
+    }
+}
+
+fn json() -> TokenSource {
+    TokenSource::Json { name: "t".into(), limit: 9 }
+}
+
+fn cookie_with_form() -> TokenSource {
+    let csrf = Csrf { form: Some(("proof".into(), 7)), ..Csrf::usual() };
+    TokenSource::Cookie { name: "token".into(), csrf: Some(csrf) }
+}
+
+#[test]
+fn a_body_is_read_only_where_a_credential_may_stand_in_it() {
+    const JSON: (&str, &str) = ("content-type", "application/json");
+    const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+    const BEARER: (&str, &str) = ("authorization", "Bearer a");
+    const COOKIE: (&str, &str) = ("cookie", "token=b");
+    let header = TokenSource::authorization_bearer;
+    for (places, fields, first, all) in [
+        (vec![json()], &[JSON][..], Some(9), Some(9)),
+        (vec![json()], &[FORM], None, None),
+        (vec![json()], &[], None, None),
+        (vec![header(), json()], &[JSON], Some(9), Some(9)),
+        (vec![header(), json()], &[JSON, BEARER], None, Some(9)),
+        (vec![json(), header()], &[JSON, BEARER], Some(9), Some(9)),
+        (vec![header(), json()], &[JSON, ("authorization", "Bearer")], None, Some(9)),
+        (vec![cookie_with_form()], &[FORM, COOKIE], Some(7), Some(7)),
+        (vec![cookie_with_form()], &[FORM], None, None),
+        (vec![cookie_with_form()], &[JSON, COOKIE], None, None),
+        (vec![cookie_with_form()], &[FORM, COOKIE, ("x-csrf-token", "x")], None, None),
+        (vec![cookie(true)], &[FORM, COOKIE], None, None),
+        (vec![header(), cookie_with_form(), json()], &[FORM, COOKIE], Some(7), Some(7)),
+    ] {
+        let head = head("POST", "/", fields);
+        for (everything, want) in [(false, first), (true, all)] {
+            let got = TokenSource::wants_body(&places, Reading::Strict, &head, everything);
+            assert_eq!(got, want, "{places:?} {fields:?} {everything}");
+        }
+    }
+    let safe = head("GET", "/", &[FORM, COOKIE]);
+    let places = [cookie_with_form()];
+    assert_eq!(TokenSource::wants_body(&places, Reading::Strict, &safe, false), None);
+}
+
+#[test]
+fn a_form_s_field_proves_as_the_header_does() {
+    const FORM: &str = "application/x-www-form-urlencoded; charset=utf-8";
+    for (media, body, want) in [
+        (FORM, "a=1&proof=x", Ok(Some(Proof::Form("x")))),
+        (FORM, "%70roof=x", Ok(Some(Proof::Form("x")))),
+        (FORM, "proof=x&proof=x", Ok(Some(Proof::Form("x")))),
+        (FORM, "proof=x&proof=y", Err(BearerError::Repeated)),
+        (FORM, "proof=", Err(BearerError::CsrfMissing)),
+        (FORM, "", Err(BearerError::CsrfMissing)),
+        ("text/plain", "proof=x", Err(BearerError::CsrfMissing)),
+    ] {
+        let mut head = head("POST", "/", &[("cookie", "token=abc"), ("content-type", media)]);
+        let body = bytes::Bytes::copy_from_slice(body.as_bytes());
+        head.extensions.insert(ReadBody::new(body.clone()));
+        let found = Found::find(&[cookie_with_form()], Reading::Strict, &head);
+        assert_eq!(found.map(|found| found.csrf), want, "{media} {body:?}");
     }
 }

@@ -19,6 +19,7 @@ pub fn all(tokens: &Tokens) -> Vec<Case> {
     issuer_and_audience(&mut cases);
     leeway(&mut cases);
     options(tokens, &mut cases);
+    super::bodies::all(tokens, &mut cases);
     cases
 }
 

@@ -22,11 +22,12 @@ pub struct Pair {
     main: Running,
     strict: Running,
     leeway: Running,
-    _folders: [TempDir; 3],
+    identity: Running,
+    _folders: [TempDir; 4],
 }
 
 /// A route's keys beside name, path, upstream and what all have.
-const MAIN: [(&str, &str); 17] = [
+const MAIN: [(&str, &str); 19] = [
     ("access", ""),
     ("refresh", "token_types = [\"refresh\"]"),
     ("any", "token_types = \"both\""),
@@ -51,18 +52,31 @@ const MAIN: [(&str, &str); 17] = [
          { header = \"Authorization\", scheme = \"Bearer\" } ]",
     ),
     ("multi-optional", MULTI),
+    (
+        "multi-json",
+        "token_from = [ { header = \"Authorization\", scheme = \"Bearer\" }, \
+         { json = \"access_token\" } ]",
+    ),
+    (
+        "multi-json-optional",
+        "token_from = [ { json = \"access_token\" }, \
+         { header = \"Authorization\", scheme = \"Bearer\" } ]",
+    ),
 ];
 
 const MULTI: &str = "token_from = [ { header = \"Authorization\", scheme = \"Bearer\" }, \
                      { cookie = \"access_token_cookie\" } ]";
 
 /// Where the other mounts look for an access token.
-const MOUNTS: [(&str, &str); 5] = [
+const MOUNTS: [(&str, &str); 8] = [
     ("raw", "{ header = \"Authorization\" }"),
     ("named", "{ header = \"X-JWT\", scheme = \"JWT\" }"),
     ("prefix", "{ query = \"jwt\", prefix = \"Bearer \" }"),
     ("plain", "{ cookie = \"access_token_cookie\", csrf = false }"),
     ("csrf", "{ cookie = \"session\", csrf_header = \"X-Proof\", csrf_methods = [\"POST\"] }"),
+    ("json", "{ json = \"access_token\" }"),
+    ("form", "{ cookie = \"access_token_cookie\", csrf_form = \"csrf_token\" }"),
+    ("keyed", "{ header = \"Authorization\", scheme = \"Bearer\" }"),
 ];
 
 // === impl Pair ===
@@ -73,7 +87,7 @@ impl Pair {
         let upstream = TestUpstream::start().address;
         let free = "tokens_without_issuer = true\nany_audience = true";
         let strict = "issuer = \"https://login.example.com/\"\naudiences = [\"orders\"]";
-        let folders: [TempDir; 3] = std::array::from_fn(|_| tempfile::tempdir().expect("a folder"));
+        let folders: [TempDir; 4] = std::array::from_fn(|_| tempfile::tempdir().expect("a folder"));
         let start = |place: usize, issuer: &str, leeway: &str, routes: &str| {
             let text = configuration(upstream, issuer, leeway, routes);
             let folder = folders[place].path();
@@ -84,8 +98,11 @@ impl Pair {
         let main = start(0, free, "0s", &main_routes());
         let strict = start(1, strict, "0s", &mount_routes("strict", None));
         let leeway = start(2, free, "60s", &mount_routes("leeway", None));
+        let named = format!("{free}\nidentity = \"identity\"");
+        let routes = mount_routes("identity", None).replace("{ sub =", "{ identity =");
+        let identity = start(3, &named, "0s", &routes);
         let tokens = Tokens::mint();
-        let pair = Self { app, tokens, main, strict, leeway, _folders: folders };
+        let pair = Self { app, tokens, main, strict, leeway, identity, _folders: folders };
         pair.tokens.revoked.iter().for_each(|id| pair.revoke(id));
         pair
     }
@@ -94,6 +111,7 @@ impl Pair {
         match target.split('/').nth(1) {
             Some("strict") => self.strict.data,
             Some("leeway") => self.leeway.data,
+            Some("identity") => self.identity.data,
             _ => self.main.data,
         }
     }
@@ -120,9 +138,10 @@ pub fn key() -> SigningKey {
 fn route(path: &str, keys: &str) -> String {
     let auth = if path.contains("optional") { "optional" } else { "required" };
     let name = path.trim_start_matches('/').replace('/', "-");
+    let errors = if path.starts_with("/keyed") { "keyed" } else { "flask" };
     format!(
         "[[routes]]\nname = \"{name}\"\npath = \"={path}\"\nupstream = \"app\"\nauth = \"{auth}\"\n\
-         errors = \"flask\"\nexempt_options = true\n\
+         errors = \"{errors}\"\nexempt_options = true\n\
          forward = {{ claims = {{ sub = \"X-Auth-Subject\" }} }}\n{keys}\n"
     )
 }
@@ -130,6 +149,7 @@ fn route(path: &str, keys: &str) -> String {
 fn mount_routes(mount: &str, place: Option<&str>) -> String {
     let from = place.map(|place| format!("token_from = [ {place} ]\n")).unwrap_or_default();
     let refresh = from.replace("access_token_cookie", "refresh_token_cookie");
+    let refresh = refresh.replace("\"access_token\"", "\"refresh_token\"");
     let refresh = refresh.replace("\"session\"", "\"refresh_token_cookie\"");
     let refresh = refresh.replace("\"X-Proof\"", "\"X-CSRF-TOKEN\"");
     [
@@ -147,6 +167,7 @@ fn main_routes() -> String {
 }
 
 fn configuration(upstream: SocketAddr, issuer: &str, leeway: &str, routes: &str) -> String {
+    let identity = if issuer.contains("identity") { "identity" } else { "sub" };
     format!(
         r#"
 [listener]
@@ -164,12 +185,15 @@ algorithms = ["HS256"]
 keys = {{ secret = {{ file = "flask.secret" }} }}
 leeway = "{leeway}"
 max_lifetime = {{ access = "3650d", refresh = "3650d" }}
-require = ["sub"]
+require = ["{identity}"]
 text_dates = true
 typ = ["*"]
 token_type = {{ other = "access" }}
 [revocation]
 embedded = {{ path = "revocations.redb" }}
+[errors.keyed]
+profile = "flask"
+message_key = "message"
 [upstreams.app]
 endpoints = ["http://{upstream}"]
 {routes}"#
