@@ -34,6 +34,7 @@ const LAYERS: &[(u8, &[&str])] = &[
 
 /// Same-layer uses that are meant: the left may name the right.
 const NEIGHBOURS: &[(&str, &str)] = &[
+    ("deadline", "instant"),
     ("main", "cli"),
     ("cli", "demo"),
     ("app", "control"),

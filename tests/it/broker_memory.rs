@@ -20,10 +20,12 @@ on_each!("postgres" postgres crate::support::brokers::Postgres:
 
 /// A Redis without persistence, which forgets by a restart.
 #[cfg(feature = "redis")]
-struct Volatile(crate::support::servers::redis::RedisServer);
+pub(crate) struct Volatile(crate::support::servers::redis::RedisServer);
 
 #[cfg(feature = "redis")]
 impl Broker for Volatile {
+    const KEEPS: bool = false;
+
     fn start() -> Self {
         use crate::support::servers::redis::{Keeps, RedisServer};
         Self(RedisServer::start(Keeps::Nothing))
@@ -39,6 +41,10 @@ impl Broker for Volatile {
 
     fn again(&mut self) {
         self.0.restart();
+    }
+
+    fn cut(&mut self) {
+        self.0.cut();
     }
 
     fn pause(&self) {

@@ -1,45 +1,32 @@
-//! Three gateways on one broker that is killed, paused, cut off and emptied while tokens are revoked and
-//! reinstated: at the end of each round every node equals the model, and an acknowledged revocation
-//! never passes on the node that answered.
+//! Three gateways on one broker that is killed, paused, cut off, emptied and set back while tokens are
+//! revoked and reinstated: at the end of each round every node equals the model, and an acknowledged
+//! revocation never passes on the node that answered.
 //!
-//! `PORTCULLIS_FAULT_ROUNDS` says how many rounds (20), `PORTCULLIS_FAULT_SEED` which.
+//! `PORTCULLIS_FAULT_ROUNDS` says how many rounds (12), `PORTCULLIS_FAULT_SEED` which.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::support::brokers::{Broker, Nodes};
 use crate::support::client::{ask, get};
 use crate::support::eventually::eventually;
-use crate::support::gateway::{CREDENTIAL, ORDERS, Running, configuration};
-use crate::support::issuer::TestIssuer;
-use crate::support::upstream::TestUpstream;
-
-#[cfg(feature = "nats")]
-mod nats;
-#[cfg(feature = "redis")]
-mod redis;
+use crate::support::gateway::CREDENTIAL;
 
 /// What can happen to a broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Fault {
-    /// Killed, and started again on what it kept.
+enum Fault {
+    /// Killed, and started again.
     Kill,
-    /// Stands still with its connections open.
+    /// Stands still for up to four seconds, with its connections open.
     Pause,
     /// All its connections are cut.
     Cut,
-}
-
-/// A broker that things happen to.
-pub(crate) trait Broker {
-    /// Starts an empty one that keeps what it acknowledges.
-    fn start() -> Self;
-    /// The lines of `[revocation]` that lead to it.
-    fn table(&self) -> String;
-    /// Does it.
-    fn strike(&mut self, fault: Fault);
-    /// Undoes it; the broker answers then.
-    fn heal(&mut self, fault: Fault);
+    /// Emptied while it runs.
+    Empty,
+    /// Comes back as it was before.
+    SetBack,
 }
 
 /// What is known of a token.
@@ -53,7 +40,7 @@ enum Known {
 
 struct Cluster<B> {
     broker: B,
-    nodes: Vec<Running>,
+    nodes: Nodes,
     tokens: Vec<String>,
     model: Vec<Known>,
     /// By token, the nodes that acknowledged its revocation, since anybody tried to reinstate it.
@@ -62,21 +49,23 @@ struct Cluster<B> {
     faults: BTreeMap<Fault, u32>,
     calls: u32,
     acknowledged: u32,
-    _folders: Vec<tempfile::TempDir>,
 }
 
+const NODES: usize = 3;
 const TOKENS: usize = 10;
 const CALLS: usize = 5;
-const FAULTS: [Fault; 3] = [Fault::Kill, Fault::Pause, Fault::Cut];
+/// Milliseconds.
+const PAUSE_AT_MOST: usize = 4000;
+const FAULTS: [Fault; 5] = [Fault::Kill, Fault::Pause, Fault::Cut, Fault::Empty, Fault::SetBack];
 
 /// Runs it; any violation fails.
-pub(crate) fn run<B: Broker>() {
+fn run<B: Broker + Sync>(which: &str) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
-    let rounds = number("PORTCULLIS_FAULT_ROUNDS").unwrap_or(20);
+    let rounds = number("PORTCULLIS_FAULT_ROUNDS").unwrap_or(12);
     let seed = number("PORTCULLIS_FAULT_SEED").unwrap_or(0x5eed);
     let said = |cluster: &Cluster<B>, round| {
         format!(
-            "seed {seed}, {round} rounds, faults {:?}, {} calls, {} acknowledged",
+            "{which}: seed {seed}, {round} rounds, faults {:?}, {} calls, {} acknowledged",
             cluster.faults, cluster.calls, cluster.acknowledged
         )
     };
@@ -93,54 +82,105 @@ fn report(line: &str) {
     eprintln!("{line}");
 }
 
+// === impl Fault ===
+
+impl Fault {
+    fn strike(self, broker: &mut impl Broker) {
+        match self {
+            Self::Kill => broker.kill(),
+            Self::Pause => broker.pause(),
+            Self::Cut => broker.cut(),
+            Self::Empty => broker.empty(),
+            Self::SetBack => broker.forget(),
+        }
+    }
+
+    /// Whether the broker forgets what it has acknowledged.
+    fn loses<B: Broker>(self) -> bool {
+        matches!(self, Self::Empty | Self::SetBack) || self == Self::Kill && !B::KEEPS
+    }
+}
+
 // === impl Cluster ===
 
-impl<B: Broker> Cluster<B> {
+impl<B: Broker + Sync> Cluster<B> {
     fn start(seed: u64) -> Self {
-        let (broker, upstream, issuer) = (B::start(), TestUpstream::start(), TestIssuer::new());
-        let folders: Vec<_> = (0..3).map(|_| tempfile::tempdir().expect("a folder")).collect();
-        let start = |folder: &tempfile::TempDir| {
-            let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text);
-            write("jwks.json", &issuer.key.jwks()).expect("written");
-            write("control.secret", CREDENTIAL).expect("written");
-            let table = "embedded = { path = \"revocations.redb\" }";
-            let text = configuration(&upstream, ORDERS).replace(table, &broker.table());
-            Running::start(folder.path(), &text)
-        };
-        let nodes = folders.iter().map(start).collect();
-        let token = |n| issuer.token(json!({ "jti": format!("token-{n}") }));
-        let (tokens, model) = ((0..TOKENS).map(token).collect(), vec![Known::Passes; TOKENS]);
+        let mut broker = B::start();
+        let nodes = Nodes::start(&broker.table(), NODES);
+        nodes.revoke(0, "before");
+        broker.remember();
+        // So that there is something to lose from the first round on.
+        nodes.revoke(0, "always");
+        let tokens = (0..TOKENS).map(|n| nodes.token(&format!("token-{n}"))).collect();
+        let model = vec![Known::Passes; TOKENS];
         let (held, faults) = (BTreeMap::new(), BTreeMap::new());
         let (calls, acknowledged, random) = (0, 0, seed | 1);
-        let _folders = folders;
-        Self { broker, nodes, tokens, model, held, random, faults, calls, acknowledged, _folders }
+        Self { broker, nodes, tokens, model, held, random, faults, calls, acknowledged }
     }
 
     /// Calls, a fault somewhere among them, and then the whole must agree.
     fn round(&mut self) -> Result<(), String> {
         let (fault, at) = (FAULTS[self.below(FAULTS.len())], self.below(CALLS));
+        let before = self.memory(None);
+        let mut given_back = Vec::new();
         for call in 0..CALLS {
             if call == at {
-                self.broker.strike(fault);
+                fault.strike(&mut self.broker);
                 *self.faults.entry(fault).or_default() += 1;
             }
-            self.call()?;
+            let paused = (call == at && fault == Fault::Pause).then(|| self.below(PAUSE_AT_MOST));
+            given_back.extend(self.call(paused)?);
         }
-        self.broker.heal(fault);
+        if fault == Fault::Kill {
+            self.broker.again();
+        }
+        if fault.loses::<B>() {
+            // A node that had not heard of it gives the revocation back: it is in doubt.
+            for token in given_back {
+                if self.model[token] == Known::Passes {
+                    self.model[token] = Known::Unsure;
+                }
+            }
+            // Every node has noticed, and what was lost is back.
+            self.memory(Some(&before));
+        }
         self.settle();
         self.judge()
     }
 
-    /// One call at one node.
-    fn call(&mut self) -> Result<(), String> {
-        let (node, token) = (self.below(self.nodes.len()), self.below(TOKENS));
+    /// The store's memory, once every node follows it, owes it nothing, and it is not the old one.
+    fn memory(&self, old: Option<&Value>) -> Value {
+        eventually("the nodes agree whose memory it is", || {
+            let status: Vec<_> = (0..NODES).map(|node| self.nodes.status(node)).collect();
+            let epoch = &status[0]["feed"]["epoch"];
+            let whole = |status: &Value| {
+                status["feed"]["connected"] == true
+                    && status["feed"]["epoch"] == *epoch
+                    && status["local_copy"]["owed"] == 0
+            };
+            (status.iter().all(whole) && old != Some(epoch)).then(|| epoch.clone())
+        })
+    }
+
+    /// One call at one node, in the midst of which a pause ends; the token that was given back by it.
+    fn call(&mut self, paused: Option<usize>) -> Result<Option<usize>, String> {
+        let (node, token) = (self.below(NODES), self.below(TOKENS));
         let revoke = self.below(3) > 0;
         let was = self.model[token];
         if !revoke {
             // From here on nobody promises that it is refused.
             self.held.remove(&token);
         }
-        let done = self.say(node, token, revoke);
+        let done = std::thread::scope(|scope| {
+            if let Some(milliseconds) = paused {
+                let (length, broker) = (Duration::from_millis(milliseconds as u64), &self.broker);
+                scope.spawn(move || {
+                    std::thread::park_timeout(length);
+                    broker.resume();
+                });
+            }
+            self.say(node, token, revoke)
+        });
         self.calls += 1;
         self.acknowledged += u32::from(done);
         self.model[token] = match (done, revoke) {
@@ -153,7 +193,8 @@ impl<B: Broker> Cluster<B> {
         if done && revoke {
             self.held.entry(token).or_default().push(node);
         }
-        self.promises()
+        self.promises()?;
+        Ok((done && !revoke).then_some(token))
     }
 
     /// An acknowledged revocation is in force at the node that answered.
@@ -169,7 +210,7 @@ impl<B: Broker> Cluster<B> {
     }
 
     fn say(&self, node: usize, token: usize, revoke: bool) -> bool {
-        let control = self.nodes[node].control;
+        let control = self.nodes.running[node].control;
         let asked = if revoke {
             let body = json!({ "claim": "jti", "value": format!("token-{token}") });
             ask(control, "POST", "/v1/revocations").json(&body)
@@ -183,7 +224,7 @@ impl<B: Broker> Cluster<B> {
 
     /// Whether the token passes there; `None`: the node says that it can't know.
     fn verdict(&self, node: usize, token: usize) -> Option<bool> {
-        let asked = get(self.nodes[node].data, "/orders/1").bearer(&self.tokens[token]);
+        let asked = get(self.nodes.running[node].data, "/orders/1").bearer(&self.tokens[token]);
         match asked.send().status {
             200 => Some(true),
             401 => Some(false),
@@ -194,15 +235,11 @@ impl<B: Broker> Cluster<B> {
 
     /// Every node is ready, and what is unsure is said again.
     fn settle(&mut self) {
-        for node in &self.nodes {
-            eventually("every node is ready", || {
-                (get(node.control, "/readyz").send().status == 200).then_some(())
-            });
-        }
+        (0..NODES).for_each(|node| self.nodes.ready(node));
         for token in 0..TOKENS {
             if self.model[token] == Known::Unsure {
                 eventually("a revocation is acknowledged", || {
-                    self.say(token % self.nodes.len(), token, true).then_some(())
+                    self.say(token % NODES, token, true).then_some(())
                 });
                 self.model[token] = Known::Revoked;
             }
@@ -210,7 +247,7 @@ impl<B: Broker> Cluster<B> {
     }
 
     fn judge(&self) -> Result<(), String> {
-        for node in 0..self.nodes.len() {
+        for node in 0..NODES {
             for token in 0..TOKENS {
                 let wanted = self.model[token] == Known::Passes;
                 let what = format!("token {token} at node {node}: passes = {wanted}");
@@ -228,4 +265,28 @@ impl<B: Broker> Cluster<B> {
         self.random ^= self.random << 17;
         usize::try_from(self.random % end as u64).expect("below a usize")
     }
+}
+
+#[cfg(feature = "redis")]
+#[test]
+fn three_nodes_on_redis_agree_whatever_happens_to_it() {
+    run::<crate::support::servers::redis::RedisServer>("Redis");
+}
+
+#[cfg(feature = "redis")]
+#[test]
+fn three_nodes_on_a_redis_that_keeps_nothing_agree_whatever_happens_to_it() {
+    run::<crate::broker_memory::Volatile>("Redis without persistence");
+}
+
+#[cfg(feature = "nats")]
+#[test]
+fn three_nodes_on_jetstream_agree_whatever_happens_to_it() {
+    run::<crate::support::servers::nats::NatsServer>("JetStream");
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+fn three_nodes_on_postgres_agree_whatever_happens_to_it() {
+    run::<crate::support::brokers::Postgres>("PostgreSQL");
 }

@@ -27,7 +27,7 @@ mod examples; // the applications of examples/flask behind their gateways
 mod examples_older; // those of the library's version 3, asked by curl
 #[cfg(feature = "redis")]
 mod families; // refresh tokens and their access tokens
-#[cfg(any(feature = "nats", feature = "redis"))]
+#[cfg(any(feature = "nats", feature = "postgres", feature = "redis"))]
 mod faults; // three nodes, and a broker that things happen to
 mod feed_contract; // what every store must do
 #[cfg(feature = "redis")]
@@ -55,7 +55,11 @@ mod parity; // flask-jwt-extended and the gateway asked the same
 mod paths; // paths that can be read in two ways
 mod places; // cookies, queries, CSRF, fresh tokens, preflights
 #[cfg(feature = "postgres")]
+mod postgres_access; // credentials and TLS of a PostgreSQL store
+#[cfg(feature = "postgres")]
 mod postgres_faults; // PostgreSQL killed, paused, set back, emptied
+#[cfg(feature = "postgres")]
+mod postgres_fold; // what PostgreSQL folds by itself
 #[cfg(feature = "postgres")]
 mod postgres_order; // PostgreSQL's transactions in another order than their ids
 #[cfg(feature = "postgres")]

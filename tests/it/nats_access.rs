@@ -1,7 +1,7 @@
 //! Who may use a JetStream store: credentials, rights, TLS, and servers that can't be used.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use async_nats::jetstream;
 use portcullis::feed::nats::NatsStore;
@@ -9,9 +9,9 @@ use portcullis::revocation::{
     FeedError, NatsConfig, RevocationFeed, RevocationLog, StoreTls, StoreUrl, wire,
 };
 use portcullis::secret::Secret;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
 
+use crate::support::authority::Authority;
 use crate::support::documents::code_blocks;
 use crate::support::nodes::use_roster;
 use crate::support::records::{append_each, load, next_record, revoke};
@@ -92,43 +92,13 @@ async fn the_documents_rights_are_enough_and_one_less_is_named() {
     }
 }
 
-/// An authority, and what it has signed for both sides.
-struct Authority {
-    folder: TempDir,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().expect("a key");
-        let issuer = CertifiedIssuer::self_signed(params, key).expect("an authority");
-        fs::write(folder.path().join("ca.pem"), issuer.pem()).expect("written");
-        for side in ["server", "client"] {
-            let key = KeyPair::generate().expect("a key");
-            let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("parameters");
-            let certificate = params.signed_by(&key, &issuer).expect("signed");
-            fs::write(folder.path().join(format!("{side}.pem")), certificate.pem())
-                .expect("written");
-            fs::write(folder.path().join(format!("{side}.key")), key.serialize_pem())
-                .expect("written");
-        }
-        Self { folder }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-}
-
 fn text(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
 }
 
 #[tokio::test]
 async fn tls_with_certificates_on_both_sides() {
-    let authority = Authority::new();
+    let authority = Authority::new("127.0.0.1");
     let (ca, certificate, key) =
         (authority.path("ca.pem"), authority.path("server.pem"), authority.path("server.key"));
     let arguments =
@@ -139,7 +109,7 @@ async fn tls_with_certificates_on_both_sides() {
         |ca, identity| NatsConfig { tls: Some(StoreTls { ca, identity }), ..server.config() };
     use_store(&with(Some(ca.clone()), identity.clone())).await.expect("used");
     // An authority that we do not know, and no certificate of ours.
-    let other = Authority::new();
+    let other = Authority::new("127.0.0.1");
     let unknown = NatsStore::open(&with(Some(other.path("ca.pem")), identity)).await;
     let nameless = NatsStore::open(&with(Some(ca), None)).await;
     for store in [unknown, nameless].into_iter().flatten() {

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::Client;
 use async_nats::connection::State;
@@ -15,6 +15,7 @@ use async_nats::jetstream::{Context, ErrorCode, context::ContextBuilder};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::revocation::{FeedError, NatsConfig};
@@ -49,6 +50,9 @@ pub(super) enum PublishRefusal {
 
 /// A call that must not hang, so that staleness is noticed.
 const CALL_LIMIT: Duration = Duration::from_secs(3);
+/// How long a writer waits for a connection that is being made again.
+const SOON: Duration = Duration::from_secs(1);
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 // === impl Broker ===
 
@@ -76,6 +80,15 @@ impl Broker {
             State::Connected => Ok(()),
             _ => Err(FeedError::Unreachable("not connected to a NATS server".into())),
         }
+    }
+
+    /// The same for those who can wait a moment: a connection that was cut is soon there again.
+    pub(super) async fn connected_soon(&self) -> Result<(), FeedError> {
+        let asked = Instant::now();
+        while asked.elapsed() < SOON && self.connected().is_err() {
+            sleep(LOOK_AGAIN).await;
+        }
+        self.connected()
     }
 
     /// One call of the JetStream API; `None` when what it is about does not exist.

@@ -62,6 +62,7 @@ impl RevocationLog for NatsLog {
             Revocation { name, ..record }
         };
         let records: Vec<_> = records.into_iter().map(canonical).collect();
+        self.broker.connected_soon().await?;
         let mut last = 0;
         for together in parts(&records) {
             last = last.max(self.put_together(together).await?);

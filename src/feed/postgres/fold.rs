@@ -1,4 +1,5 @@
-//! The log folded into the live entries, a batch at a time, by whichever node has its turn.
+//! The log folded into the live entries, a batch at a time, by whichever node has its turn: in the
+//! server (`fold.sql`), and here where tokens are registered or texts are not kept in UTF-8.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,8 +15,14 @@ use super::row::{Columns, LIVE_COLUMNS, LOG_COLUMNS, LogRow, Texts, key, live};
 use super::table::Table;
 use super::writers::settled;
 
-/// Log rows that are folded in one transaction.
-const AT_ONCE: usize = 8192;
+/// Folds the rows between two ids; a test holds it to what [`apply`] does.
+const IN_SQL: &str = include_str!("fold.sql");
+/// What the planner knows of tables that grow by a million rows at once is wrong: every entry is
+/// looked up by its key, and no list is gone through again for each row of another.
+const BEGIN: &str = "BEGIN; SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off; \
+    SET LOCAL enable_seqscan = off; SET LOCAL enable_nestloop = off";
+/// Log rows that are folded in one transaction, well within the time that a statement has.
+const AT_ONCE: usize = 32_768;
 /// How long a late id is waited for before folding stops below it.
 const PATIENCE: Duration = Duration::from_millis(300);
 
@@ -27,7 +34,7 @@ pub(super) async fn fold(session: &Session, table: &Table) -> Result<(), FeedErr
         return Ok(());
     }
     let settled = settled(session, table, PATIENCE).await?;
-    while session.transaction("BEGIN", fold_batch(session, table, settled)).await? {}
+    while session.transaction(BEGIN, fold_batch(session, table, settled)).await? {}
     Ok(())
 }
 
@@ -37,40 +44,53 @@ pub(super) async fn turn(session: &Session, table: &Table) -> Result<(), FeedErr
     session.execute("SELECT pg_advisory_xact_lock($1)", &[&turn]).await.map(drop)
 }
 
-/// The rows that directly follow `after`, or are settled: nothing can appear among them any more.
-pub(super) fn without_gap(rows: &[LogRow], after: i64, settled: i64) -> usize {
+/// How many of the ids directly follow `after`, or are settled: nothing can appear among them any more.
+pub(super) fn without_gap(ids: impl IntoIterator<Item = i64>, after: i64, settled: i64) -> usize {
     let mut expected = after;
-    let fits = |row: &&LogRow| {
-        let fits = row.id <= settled || row.id == expected + 1;
-        expected = row.id;
+    let fits = |id: &i64| {
+        let fits = *id <= settled || *id == expected + 1;
+        expected = *id;
         fits
     };
-    rows.iter().take_while(fits).count()
+    ids.into_iter().take_while(fits).count()
 }
 
 async fn fold_batch(session: &Session, table: &Table, settled: i64) -> Result<bool, FeedError> {
     turn(session, table).await?;
-    let row = session.row(&table.sql("SELECT folded FROM {meta}"), &[]).await?;
+    let sql = "SELECT folded, current_setting('server_encoding') = 'UTF8' FROM {meta}";
+    let row = session.row(&table.sql(sql), &[]).await?;
     let folded: i64 = row.try_get(0).map_err(|error| failed(&error))?;
-    let sql =
-        format!("SELECT {LOG_COLUMNS} FROM {{log}} WHERE id > $1 ORDER BY id LIMIT {AT_ONCE}");
+    let is_utf8: bool = row.try_get(1).map_err(|error| failed(&error))?;
+    let sql = format!("SELECT id FROM {{log}} WHERE id > $1 ORDER BY id LIMIT {AT_ONCE}");
     let rows = session.rows(&table.sql(&sql), &[&folded]).await?;
-    let rows: Vec<LogRow> = rows.iter().map(LogRow::read).collect();
-    let count = without_gap(&rows, folded, settled);
-    let more = count == AT_ONCE;
-    let Some(last) = rows[..count].last().map(|row| row.id) else { return Ok(false) };
-    let records = rows.into_iter().take(count).filter_map(|row| row.record).collect();
-    apply(session, table, records).await?;
+    let ids: Result<Vec<i64>, _> = rows.iter().map(|row| row.try_get(0)).collect();
+    let ids = ids.map_err(|error| failed(&error))?;
+    let count = without_gap(ids.iter().copied(), folded, settled);
+    let Some(&last) = ids[..count].last() else { return Ok(false) };
+    // What registers a token carries details that are merged here.
+    let sql = "SELECT EXISTS (SELECT FROM {log} WHERE id > $1 AND id <= $2 \
+               AND (op = 'register' OR claim = 'registered'))";
+    let row = session.row(&table.sql(sql), &[&folded, &last]).await?;
+    let registers: bool = row.try_get(0).map_err(|error| failed(&error))?;
+    if is_utf8 && !registers {
+        session.execute(&table.sql(IN_SQL), &[&folded, &last]).await?;
+    } else {
+        let sql =
+            format!("SELECT {LOG_COLUMNS} FROM {{log}} WHERE id > $1 AND id <= $2 ORDER BY id");
+        let rows = session.rows(&table.sql(&sql), &[&folded, &last]).await?;
+        apply(session, table, rows.iter().filter_map(|row| LogRow::read(row).record)).await?;
+    }
     let sql = table.sql("UPDATE {meta} SET folded = $1");
     session.execute(&sql, &[&last]).await?;
-    Ok(more)
+    Ok(count == AT_ONCE)
 }
 
 async fn apply(
     session: &Session,
     table: &Table,
-    records: Vec<Revocation>,
+    records: impl Iterator<Item = Revocation>,
 ) -> Result<(), FeedError> {
+    let records: Vec<_> = records.collect();
     let mut entries = known(session, table, &records).await?;
     for record in records {
         let entry = entries.entry(key(&record.name)).or_default();
@@ -137,7 +157,6 @@ mod tests {
 
     #[test]
     fn rows_are_taken_up_to_the_first_gap_that_is_not_settled() {
-        let row = |id| LogRow { id, record_id: None, record: None };
         let table: [(&[i64], i64, i64, usize); 7] = [
             (&[], 0, 0, 0),
             (&[1, 2, 3], 0, 0, 3),
@@ -148,8 +167,8 @@ mod tests {
             (&[11, 12, 14], 10, 14, 3),
         ];
         for (ids, after, settled, want) in table {
-            let rows: Vec<_> = ids.iter().map(|&id| row(id)).collect();
-            assert_eq!(without_gap(&rows, after, settled), want, "{ids:?} {after} {settled}");
+            let count = without_gap(ids.iter().copied(), after, settled);
+            assert_eq!(count, want, "{ids:?} {after} {settled}");
         }
     }
 }

@@ -171,7 +171,7 @@ impl Pump {
         rows: Vec<LogRow>,
         full: bool,
     ) -> Result<Then, Stop> {
-        let count = without_gap(&rows, self.position.id, self.settled);
+        let count = without_gap(rows.iter().map(|row| row.id), self.position.id, self.settled);
         let newest = rows.last().map(|row| row.id);
         let gap = count < rows.len();
         for LogRow { id, record_id, record } in rows.into_iter().take(count) {

@@ -36,10 +36,21 @@ pub trait Broker {
     fn pause(&self);
     /// Goes on.
     fn resume(&self);
+    /// All its connections are cut; a broker that can't do that is killed and started again.
+    fn cut(&mut self) {
+        self.kill();
+        self.again();
+    }
     /// What [`Broker::forget`] goes back to, where that is not nothing. Nobody is connected yet.
     fn remember(&mut self) {}
     /// Comes back with less than it acknowledged.
     fn forget(&mut self);
+    /// Somebody throws away what it holds while it runs.
+    fn empty(&mut self) {
+        self.forget();
+    }
+    /// Whether a restart is harmless.
+    const KEEPS: bool = true;
 }
 
 /// Some gateways, each in a folder of its own, and what is around them.

@@ -1,5 +1,6 @@
 //! What the suites share: the real gateway on free ports, an issuer, a recording upstream, a client.
 
+pub mod authority;
 #[cfg(any(feature = "nats", feature = "postgres", feature = "redis"))]
 pub mod brokers;
 pub mod browser;

@@ -24,7 +24,7 @@ impl Broker for Postgres {
     }
 
     fn kill(&mut self) {
-        self.server.down();
+        self.server.kill();
     }
 
     fn again(&mut self) {
@@ -39,6 +39,10 @@ impl Broker for Postgres {
         self.server.signal_all("CONT");
     }
 
+    fn cut(&mut self) {
+        self.database.terminate_backends();
+    }
+
     fn remember(&mut self) {
         self.server.stop();
         self.backup = Some(self.server.back_up());
@@ -49,5 +53,9 @@ impl Broker for Postgres {
         self.server.stop();
         self.server.restore(self.backup.as_ref().expect("a backup"));
         self.server.up(&[]);
+    }
+
+    fn empty(&mut self) {
+        self.database.sql("TRUNCATE revocations, revocations_live");
     }
 }

@@ -28,6 +28,10 @@ impl Broker for RedisServer {
         self.resume();
     }
 
+    fn cut(&mut self) {
+        self.cli(&["client", "kill", "type", "normal"]);
+    }
+
     fn forget(&mut self) {
         self.cli(&["flushall"]);
     }

@@ -18,6 +18,7 @@ use crate::support::eventually::eventually;
 pub struct PostgresServer {
     folder: PathBuf,
     data: PathBuf,
+    port: u16,
     server: Option<Child>,
     /// Its input is closed by whatever ends the process: then it cleans up.
     watcher: Child,
@@ -27,11 +28,15 @@ pub struct PostgresServer {
 #[derive(Clone, Debug)]
 pub struct Database {
     pub socket: PathBuf,
+    pub port: u16,
     pub name: String,
 }
 
 static SHARED: OnceLock<PostgresServer> = OnceLock::new();
 static DATABASES: AtomicU32 = AtomicU32::new(0);
+
+/// Where it is called as long as only its socket counts.
+const USUAL: u16 = 5432;
 
 const WATCHER: &str = r#"cat >/dev/null
 for pid in "$0"/*/postmaster.pid; do kill -KILL $(head -n 1 "$pid"); done
@@ -47,6 +52,11 @@ impl PostgresServer {
 
     /// A cluster that may be stopped and killed.
     pub fn start(settings: &[&str]) -> Self {
+        Self::start_at(USUAL, settings)
+    }
+
+    /// One that may listen on this port, if the settings say so.
+    pub fn start_at(port: u16, settings: &[&str]) -> Self {
         let folder = tempfile::Builder::new().prefix("pg-").tempdir().expect("a folder").keep();
         let data = folder.join("data");
         if is_root() {
@@ -68,7 +78,7 @@ impl PostgresServer {
         let mut text = fs::read_to_string(&configuration).expect("a configuration");
         text += "listen_addresses = ''\nmax_connections = 300\nmax_prepared_transactions = 5\n";
         fs::write(&configuration, text).expect("written");
-        let mut server = Self { folder, data, server: None, watcher };
+        let mut server = Self { folder, data, port, server: None, watcher };
         server.up(settings);
         server
     }
@@ -80,11 +90,13 @@ impl PostgresServer {
         let log = log.expect("a log");
         let mut server = as_postgres("postgres");
         server.arg("-D").arg(&self.data).arg("-k").arg(&self.folder).args(settings);
+        server.args(["-p", &self.port.to_string()]);
         server.stdin(Stdio::null()).stderr(log.try_clone().expect("a log")).stdout(log);
         self.server = Some(server.process_group(0).spawn().expect("a server"));
         eventually("PostgreSQL answers", || {
             let mut ready = Command::new(program("pg_isready"));
-            let ready = ready.arg("-q").arg("-h").arg(&self.folder).status();
+            let ready = ready.env("PGPORT", self.port.to_string()).arg("-q").arg("-h");
+            let ready = ready.arg(&self.folder).status();
             ready.expect("pg_isready").success().then_some(())
         });
     }
@@ -105,15 +117,38 @@ impl PostgresServer {
         }
     }
 
-    /// Every process of the server gets the signal: STOP, CONT, KILL.
+    /// Every process of the server gets the signal: STOP, CONT.
     pub fn signal_all(&self, name: &str) {
         let server = self.server.as_ref().expect("running").id();
-        let children = Command::new("pgrep").arg("-P").arg(server.to_string()).output();
-        let children = String::from_utf8(children.expect("pgrep").stdout).expect("numbers");
         signal(server, name);
-        for child in children.split_whitespace() {
-            signal(child.parse().expect("a number"), name);
-        }
+        children(server).into_iter().for_each(|child| signal(child, name));
+    }
+
+    /// `kill -9` to every process of it, at once.
+    pub fn kill(&mut self) {
+        let Some(mut server) = self.server.take() else { return };
+        // So that it starts no other while we count them.
+        signal(server.id(), "STOP");
+        let children = children(server.id());
+        signal(server.id(), "KILL");
+        children.iter().for_each(|child| signal(*child, "KILL"));
+        server.wait().expect("it ends");
+        eventually("its processes have ended", || {
+            children.iter().all(|child| has_ended(*child)).then_some(())
+        });
+    }
+
+    /// Puts this in the place of what says who may connect how; local users may always.
+    pub fn let_in(&self, lines: &str) {
+        let text = format!("local all all trust\n{lines}\n");
+        fs::write(self.data.join("pg_hba.conf"), text).expect("written");
+        self.main().sql("SELECT pg_reload_conf()");
+    }
+
+    /// The database that is always there.
+    pub fn main(&self) -> Database {
+        let (socket, port) = (self.folder.clone(), self.port);
+        Database { socket, port, name: "postgres".to_owned() }
     }
 
     /// Copies the stopped cluster's files, as a backup of the disk would.
@@ -132,7 +167,7 @@ impl PostgresServer {
     /// A new database.
     pub fn create(&self) -> Database {
         let name = format!("t{}", DATABASES.fetch_add(1, Ordering::Relaxed));
-        let main = Database { socket: self.folder.clone(), name: "postgres".to_owned() };
+        let main = self.main();
         main.sql(&format!("CREATE DATABASE {name}"));
         Database { name, ..main }
     }
@@ -153,7 +188,7 @@ impl Database {
     /// Its URL for a role.
     pub fn url(&self, role: &str) -> String {
         let socket = self.socket.display().to_string().replace('/', "%2F");
-        format!("postgres://{role}@{socket}/{}", self.name)
+        format!("postgres://{role}@{socket}:{}/{}", self.port, self.name)
     }
 
     /// A node's configuration.
@@ -178,6 +213,7 @@ impl Database {
             .args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-U", role, "-d", &self.name, "-c", sql])
             .arg("-h")
             .arg(&self.socket)
+            .env("PGPORT", self.port.to_string())
             .output()
             .expect("psql");
         let text = |bytes| String::from_utf8(bytes).expect("UTF-8").trim().to_owned();
@@ -226,6 +262,18 @@ fn program(name: &str) -> PathBuf {
 fn is_root() -> bool {
     let id = Command::new("id").arg("-u").output().expect("id");
     id.stdout.trim_ascii() == b"0"
+}
+
+fn children(server: u32) -> Vec<u32> {
+    let listed = Command::new("pgrep").arg("-P").arg(server.to_string()).output();
+    let listed = String::from_utf8(listed.expect("pgrep").stdout).expect("numbers");
+    listed.split_whitespace().map(|child| child.parse().expect("a number")).collect()
+}
+
+/// Gone, or dead and not yet buried.
+fn has_ended(process: u32) -> bool {
+    let state = fs::read_to_string(format!("/proc/{process}/stat"));
+    state.map_or(true, |text| text.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z')))
 }
 
 fn signal(process: u32, name: &str) {
