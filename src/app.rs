@@ -122,12 +122,7 @@ impl App {
         let copy = config.revocation.local_copy.as_ref().map(LocalCopy::open).transpose()?;
         let listener = Listener::bind(&config.listener)?;
         let control = Control::bind(&config.control)?;
-        let destination = match &config.log.access {
-            AccessLogConfig::Off => Destination::Off,
-            AccessLogConfig::Stdout => Destination::Stdout,
-            AccessLogConfig::File(path) => Destination::File(path.clone()),
-        };
-        let (log, writer) = AccessLog::open(destination, metrics.log_dropped.clone())
+        let (log, writer) = AccessLog::open(access_log(&config), metrics.log_dropped.clone())
             .map_err(AppError::AccessLog)?;
         let revocation = &config.revocation;
         let revocations = Arc::new(Revocations::new(&revocation.claims, revocation.max_staleness));
@@ -276,6 +271,14 @@ fn serve(
         }
     };
     listener.serve(worker, &metrics, drain)
+}
+
+fn access_log(config: &Config) -> Destination {
+    match &config.log.access {
+        AccessLogConfig::Off => Destination::Off,
+        AccessLogConfig::Stdout => Destination::Stdout,
+        AccessLogConfig::File(path) => Destination::File(path.clone()),
+    }
 }
 
 fn voice(store: &Store, config: &Config, revocations: &Arc<Revocations>) -> Voice<Roster> {

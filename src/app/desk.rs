@@ -150,7 +150,7 @@ impl House {
         let (enforceable, actor, now) = (self.enforceable(), actor(bearer), self.clock().now());
         let complete = |draft: Draft| {
             let draft = Draft { reason: Some(reason.into()), ..draft };
-            draft.complete(&enforceable, Some(Arc::clone(&actor)), now)
+            draft.complete(&enforceable.1, Some(Arc::clone(&actor)), now)
         };
         let records: Result<Vec<Revocation>, _> = wanted.into_iter().map(complete).collect();
         let records = records.map_err(|error| {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use serde_json::Value;
 
 use crate::clock::{Clock, UnixTime};
@@ -42,6 +43,8 @@ pub struct House {
     tasks: Tasks,
     drains: OnceLock<(Drain, Drain)>,
     reloading: Mutex<()>,
+    /// What can be asked for, and the generation of the configuration that says so.
+    enforceable: ArcSwapOption<(u64, Enforceable)>,
 }
 
 /// How long an acknowledged record may take to this node's own set before the call gives up.
@@ -57,7 +60,9 @@ impl House {
         tasks: Tasks,
     ) -> Self {
         let (drains, reloading) = (OnceLock::new(), Mutex::new(()));
-        Self { gateway, log, copy: None, applied, cluster, origin, tasks, drains, reloading }
+        let enforceable = ArcSwapOption::empty();
+        let copy = None;
+        Self { gateway, log, copy, applied, cluster, origin, tasks, drains, reloading, enforceable }
     }
 
     /// This node's own copy of the store, if it has one.
@@ -149,8 +154,14 @@ impl House {
         self.tasks.follow(snapshot, self.metrics_shared(), self.clock(), drain);
     }
 
-    pub(super) fn enforceable(&self) -> Enforceable {
+    /// Made once for each configuration: an import asks for every line.
+    pub(super) fn enforceable(&self) -> Arc<(u64, Enforceable)> {
         let snapshot = self.gateway.snapshot();
+        if let Some(made) = &*self.enforceable.load()
+            && made.0 == snapshot.generation
+        {
+            return Arc::clone(made);
+        }
         let issuers = snapshot.verifier.issuers().iter().map(|issuer| IssuerScope {
             scope: Arc::clone(issuer.scope()),
             longest: issuer.config().max_lifetime.longest(),
@@ -158,7 +169,10 @@ impl House {
             family: has_families(issuer.config()).then(|| issuer.config().max_lifetime.access),
         });
         let claims = snapshot.config.revocation.claims.clone();
-        Enforceable { issuers: issuers.collect(), claims }
+        let enforceable = Enforceable { issuers: issuers.collect(), claims };
+        let made = Arc::new((snapshot.generation, enforceable));
+        self.enforceable.store(Some(Arc::clone(&made)));
+        made
     }
 
     fn holds_all(&self, names: &[(Name, UnixTime)]) -> bool {
@@ -180,7 +194,7 @@ impl House {
         let claims = authentic.claims();
         let shared = authentic.family().filter(|(claim, value)| {
             let refresh = authentic.token_type() == Some(TokenType::Refresh);
-            refresh && !value.is_empty() && self.enforceable().has_claim(claim)
+            refresh && !value.is_empty() && self.enforceable().1.has_claim(claim)
         });
         let (claim, value) = match (shared, claims.token_id()) {
             (Some((claim, value)), _) => (claim, value.to_owned()),
@@ -210,7 +224,7 @@ impl Gatehouse for House {
             }
         };
         let now = self.clock().now();
-        draft.complete(&self.enforceable(), Some(Arc::clone(actor)), now).map_err(|error| {
+        draft.complete(&self.enforceable().1, Some(Arc::clone(actor)), now).map_err(|error| {
             AskError::Field { field: error.field().unwrap_or("body"), problem: error.to_string() }
         })
     }
@@ -220,7 +234,7 @@ impl Gatehouse for House {
         match ask {
             RegisterAsk::Token(token) => registering::of_token(&self.gateway, &token, actor, now),
             RegisterAsk::Named(draft) => {
-                registering::of_draft(draft, &self.enforceable(), actor, now)
+                registering::of_draft(draft, &self.enforceable().1, actor, now)
             }
         }
     }
@@ -241,6 +255,10 @@ impl Gatehouse for House {
             return Ok(cursor);
         }
         Err(FeedError::Refused(format!("recorded at {cursor}, but not applied here in time")))
+    }
+
+    async fn record(&self, records: Vec<Revocation>) -> Result<Cursor, FeedError> {
+        self.log.append(records).await
     }
 
     async fn list(
@@ -291,9 +309,13 @@ impl Gatehouse for House {
 
 /// What the records revoke or register in the end, and until when.
 fn revoked_names(records: &[Revocation]) -> Vec<(Name, UnixTime)> {
+    let named = |record: &Revocation| (record.name.clone(), record.expires_at);
+    if records.iter().all(|record| record.op == Op::Revoke) {
+        return records.iter().map(named).collect();
+    }
     let last: HashMap<&Name, &Revocation> = records.iter().map(|it| (&it.name, it)).collect();
     let revoked = last.into_values().filter(|record| record.op != Op::Reinstate);
-    revoked.map(|record| (record.name.clone(), record.expires_at)).collect()
+    revoked.map(named).collect()
 }
 
 fn has_families(issuer: &IssuerConfig) -> bool {

@@ -55,6 +55,10 @@ struct Origin {
 impl Entry {
     /// Reads one object.
     pub(super) fn parse(text: &[u8]) -> Result<Self, ControlError> {
+        if let Ok(entry) = serde_json::from_slice(text) {
+            return Ok(entry);
+        }
+        // Once more, to name the member at fault.
         let mut json = serde_json::Deserializer::from_slice(text);
         let entry: Self =
             serde_path_to_error::deserialize(&mut json).map_err(|error| explain(&error))?;

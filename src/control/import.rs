@@ -1,5 +1,9 @@
-//! Import: lines in, records appended in batches; the body waits while the store writes.
+//! Import: lines in, records appended in batches. Threads read the lines, a block at a time and in turn;
+//! the body waits while they, or the store, have enough to do.
 
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,20 +15,23 @@ use bytes::Bytes;
 use http::StatusCode;
 use http_body_util::BodyExt;
 use serde::Serialize;
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
-use crate::revocation::Revocation;
+use crate::revocation::{Cursor, Revocation};
 
 use super::entry::Entry;
 use super::guard::Shared;
-use super::lines::{Line, Lines};
+use super::lines::{Blocks, Line, Lines};
 use super::query::Params;
-use super::revocations::{append, status};
+use super::revocations::{append, record, status};
 use super::{Caller, ControlError, Gatehouse, Nodes, Wait};
 
-/// Records in one append.
+/// Records in one append, at least; two blocks of lines more at most.
 const BATCH: usize = 5000;
-/// Their text, in bytes, which bounds the memory of a batch of long lines.
-const BATCH_BYTES: usize = 4 * 1024 * 1024;
+/// One append of so many waits until this node enforces it, and all before.
+const WAITS: u64 = 4;
+/// Blocks that are being read at one time.
+const BLOCKS: usize = 8;
 /// Refused lines that are named; the others are only counted.
 const MAX_NAMED: usize = 1000;
 /// The time a body may pause.
@@ -48,16 +55,48 @@ struct Rejected {
     problem: String,
 }
 
+/// What one block of lines comes to; lines are counted from its start.
+#[derive(Debug, Default)]
+struct Parsed {
+    lines: u64,
+    records: Vec<Revocation>,
+    rejected: Vec<Rejected>,
+    rejected_total: u64,
+    /// No line after this can be read now.
+    stopped: Option<ControlError>,
+}
+
 /// An import under way.
 struct Import<G> {
     shared: Arc<Shared<G>>,
     caller: Caller,
+    parsing: VecDeque<JoinHandle<Parsed>>,
     line: u64,
     batch: Vec<Revocation>,
-    batch_bytes: usize,
+    /// Where the last block with records begins in the batch, and the line and the refusals before it.
+    last_block: (usize, (u64, u64)),
+    /// How many were sent on their way.
+    batches: u64,
     report: Report,
+    /// One append at a time: what follows one that failed is not recorded.
+    appending: Option<Appending>,
     /// Line and refusals at the last append, for the answer when the store fails.
     settled: (u64, u64),
+}
+
+/// A batch on its way, with the line and the refusals up to it.
+struct Appending {
+    count: u64,
+    reached: (u64, u64),
+    outcome: Outcome,
+}
+
+type Outcome = Pin<Box<dyn Future<Output = Result<Cursor, ControlError>> + Send>>;
+
+/// What is done.
+enum News {
+    Parsed(Result<Parsed, JoinError>),
+    Appended(Result<(), ControlError>),
 }
 
 /// `POST /v1/revocations/import`.
@@ -68,18 +107,25 @@ pub(super) async fn import<G: Gatehouse>(
 ) -> Result<Response, ControlError> {
     let (wait, limit) = Params::parse(request.uri(), &["wait", "timeout"])?.wait()?;
     let mut import = Import::new(shared, caller);
-    let mut body = request.into_body();
-    let mut lines = Lines::default();
-    loop {
-        let chunk = next_chunk(&mut body).await.map_err(|error| import.stopped(error))?;
-        let Some(chunk) = chunk else { break };
-        // A chunk is at most what the connection buffers, so one is cut before the store is asked.
-        lines.feed(&chunk, |line| import.take(line))?;
-        import.flush_if_full().await?;
+    let mut body = Some(request.into_body());
+    let mut blocks = Blocks::default();
+    while body.is_some() || import.is_busy() {
+        tokio::select! {
+            biased;
+            news = import.news() => import.take(news)?,
+            chunk = next_chunk(&mut body), if body.is_some() && import.has_room() => {
+                match chunk.map_err(|error| import.stopped(error))? {
+                    Some(chunk) => blocks.feed(&chunk, |block| import.parse(block, false)),
+                    None => {
+                        import.parse(blocks.finish(), true);
+                        body = None;
+                    }
+                }
+            }
+        }
+        import.append_if_full(body.is_none());
     }
-    lines.finish(|line| import.take(line))?;
-    import.flush().await?;
-    let Import { shared, caller: Caller { name: actor, .. }, mut report, .. } = import;
+    let (shared, actor, mut report) = (import.shared, import.caller.name, import.report);
     let (accepted, rejected) = (report.accepted, report.rejected_total);
     tracing::info!(%actor, accepted, rejected, "revocations imported");
     let mut done = StatusCode::OK;
@@ -91,24 +137,29 @@ pub(super) async fn import<G: Gatehouse>(
     Ok((done, Json(report)).into_response())
 }
 
-// === impl Import ===
+// === impl Parsed ===
 
-impl<G: Gatehouse> Import<G> {
-    fn new(shared: Arc<Shared<G>>, caller: Caller) -> Self {
-        Self {
-            shared,
-            caller,
-            line: 0,
-            batch: Vec::new(),
-            batch_bytes: 0,
-            report: Report::default(),
-            settled: (0, 0),
+impl Parsed {
+    fn of<G: Gatehouse>(house: &G, caller: &Caller, block: &Bytes, last: bool) -> Self {
+        let mut parsed = Self::default();
+        let mut lines = Lines::default();
+        let mut take = |line: Line<'_>| parsed.take(house, caller, line);
+        let mut read = lines.feed(block, &mut take);
+        if last {
+            read = read.and_then(|()| lines.finish(&mut take));
         }
+        parsed.stopped = read.err();
+        parsed
     }
 
     /// Takes one line; a bad one is noted and does not stop the rest.
-    fn take(&mut self, line: Line<'_>) -> Result<(), ControlError> {
-        self.line += 1;
+    fn take<G: Gatehouse>(
+        &mut self,
+        house: &G,
+        caller: &Caller,
+        line: Line<'_>,
+    ) -> Result<(), ControlError> {
+        self.lines += 1;
         let line = match line {
             Line::Whole(line) if line.trim_ascii().is_empty() => return Ok(()),
             Line::Whole(line) => line,
@@ -117,14 +168,9 @@ impl<G: Gatehouse> Import<G> {
                 return Ok(());
             }
         };
-        let read =
-            Entry::parse(line).and_then(|entry| entry.import(&*self.shared.house, &self.caller));
-        match read {
-            Ok(record) => {
-                self.batch_bytes += line.len();
-                self.batch.push(record);
-            }
-            Err(error @ ControlError::NotReady(_)) => return Err(self.stopped(error)),
+        match Entry::parse(line).and_then(|entry| entry.import(house, caller)) {
+            Ok(record) => self.records.push(record),
+            Err(error @ ControlError::NotReady(_)) => return Err(error),
             Err(ControlError::NotJson { column, .. }) => {
                 self.reject(format!("not one JSON object: column {column}"));
             }
@@ -134,29 +180,134 @@ impl<G: Gatehouse> Import<G> {
     }
 
     fn reject(&mut self, problem: String) {
-        self.report.rejected_total += 1;
-        if self.report.rejected.len() < MAX_NAMED {
-            self.report.rejected.push(Rejected { line: self.line, problem });
+        self.rejected_total += 1;
+        if self.rejected.len() < MAX_NAMED {
+            self.rejected.push(Rejected { line: self.lines, problem });
+        }
+    }
+}
+
+// === impl Import ===
+
+impl<G: Gatehouse> Import<G> {
+    fn new(shared: Arc<Shared<G>>, caller: Caller) -> Self {
+        Self {
+            shared,
+            caller,
+            parsing: VecDeque::new(),
+            line: 0,
+            batch: Vec::new(),
+            last_block: (0, (0, 0)),
+            batches: 0,
+            report: Report::default(),
+            appending: None,
+            settled: (0, 0),
         }
     }
 
-    async fn flush_if_full(&mut self) -> Result<(), ControlError> {
-        if self.batch.len() >= BATCH || self.batch_bytes >= BATCH_BYTES {
-            self.flush().await?;
+    fn is_busy(&self) -> bool {
+        !self.parsing.is_empty() || !self.batch.is_empty() || self.appending.is_some()
+    }
+
+    /// Enough for an append, without the last block.
+    fn is_full(&self) -> bool {
+        self.last_block.0 >= BATCH || self.batch.len() >= 2 * BATCH
+    }
+
+    fn has_room(&self) -> bool {
+        self.parsing.len() < BLOCKS
+    }
+
+    /// Reads a block on a thread of its own: the port goes on answering.
+    fn parse(&mut self, block: Vec<u8>, last: bool) {
+        let (shared, caller) = (Arc::clone(&self.shared), self.caller.clone());
+        let parse = move || Parsed::of(&*shared.house, &caller, &block.into(), last);
+        self.parsing.push_back(spawn_blocking(parse));
+    }
+
+    /// The next block or append that is done. A future dropped in here loses nothing.
+    async fn news(&mut self) -> News {
+        let full = self.is_full();
+        let parsed = async {
+            match self.parsing.front_mut() {
+                Some(parsing) if !full => parsing.await,
+                _ => std::future::pending().await,
+            }
+        };
+        let appended = async {
+            match &mut self.appending {
+                Some(appending) => appending.outcome.as_mut().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            outcome = appended => News::Appended(outcome.map(drop)),
+            parsed = parsed => News::Parsed(parsed),
         }
+    }
+
+    fn take(&mut self, news: News) -> Result<(), ControlError> {
+        match news {
+            News::Appended(outcome) => {
+                let appending = self.appending.take();
+                outcome.map_err(|error| self.stopped(error))?;
+                if let Some(appending) = appending {
+                    self.report.accepted += appending.count;
+                    self.settled = appending.reached;
+                }
+                Ok(())
+            }
+            News::Parsed(parsed) => {
+                self.parsing.pop_front();
+                let parsed = parsed.map_err(|_panicked| self.stopped(ControlError::Internal))?;
+                self.join(parsed)
+            }
+        }
+    }
+
+    fn join(&mut self, mut parsed: Parsed) -> Result<(), ControlError> {
+        if let Some(error) = parsed.stopped {
+            return Err(self.stopped(error));
+        }
+        if !parsed.records.is_empty() {
+            self.last_block = (self.batch.len(), (self.line, self.report.rejected_total));
+        }
+        let room = MAX_NAMED.saturating_sub(self.report.rejected.len());
+        for one in parsed.rejected.drain(..).take(room) {
+            self.report.rejected.push(Rejected { line: self.line + one.line, ..one });
+        }
+        self.report.rejected_total += parsed.rejected_total;
+        self.line += parsed.lines;
+        self.batch.append(&mut parsed.records);
         Ok(())
     }
 
-    async fn flush(&mut self) -> Result<(), ControlError> {
-        let batch = std::mem::take(&mut self.batch);
-        self.batch_bytes = 0;
-        let count = batch.len() as u64;
-        if count > 0 {
-            append(&self.shared.house, batch).await.map_err(|error| self.stopped(error))?;
+    /// Sends what is enough for one append on its way, and at the end whatever there is.
+    fn append_if_full(&mut self, ended: bool) {
+        let last = ended && self.parsing.is_empty();
+        if self.appending.is_some() || self.batch.is_empty() || !(last || self.is_full()) {
+            return;
         }
-        self.report.accepted += count;
-        self.settled = (self.line, self.report.rejected_total);
-        Ok(())
+        self.batches += 1;
+        let (start, before) = self.last_block;
+        // Not waiting for this node each time keeps the store busy. The last block stays behind, so that
+        // something is left to wait with: at the end, and now and then, lest this node falls far behind.
+        let wait = last || start == 0 || self.batches.is_multiple_of(WAITS);
+        let (held, reached) = if wait {
+            (Vec::new(), (self.line, self.report.rejected_total))
+        } else {
+            (self.batch.split_off(start), before)
+        };
+        let batch = std::mem::replace(&mut self.batch, held);
+        self.last_block.0 = 0;
+        let (house, count) = (Arc::clone(&self.shared.house), batch.len() as u64);
+        let outcome: Outcome = if wait {
+            Box::pin(async move { append(&house, batch).await })
+        } else {
+            Box::pin(async move { record(&house, batch).await })
+        };
+        self.appending = Some(Appending { count, reached, outcome });
     }
 
     /// What is recorded stays so, and the answer says where to go on.
@@ -171,7 +322,8 @@ impl<G: Gatehouse> Import<G> {
     }
 }
 
-async fn next_chunk(body: &mut Body) -> Result<Option<Bytes>, ControlError> {
+async fn next_chunk(body: &mut Option<Body>) -> Result<Option<Bytes>, ControlError> {
+    let Some(body) = body else { return Ok(None) };
     loop {
         match tokio::time::timeout(IDLE, body.frame()).await {
             Err(_elapsed) => return Err(ControlError::TooSlow),

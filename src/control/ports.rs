@@ -34,6 +34,15 @@ pub trait Gatehouse: Send + Sync + 'static {
         records: Vec<Revocation>,
     ) -> impl Future<Output = Result<Cursor, FeedError>> + Send;
 
+    /// Makes the records durable, all or none. May return before this node enforces them: an
+    /// [`Gatehouse::append`] that comes later returns once it enforces these too.
+    fn record(
+        &self,
+        records: Vec<Revocation>,
+    ) -> impl Future<Output = Result<Cursor, FeedError>> + Send {
+        self.append(records)
+    }
+
     /// One page of the live entries.
     fn list(
         &self,

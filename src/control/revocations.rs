@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::clock::{Clock, SystemClock};
-use crate::revocation::{Cursor, Filter, Name, Op, REGISTERED, Revocation};
+use crate::revocation::{Cursor, FeedError, Filter, Name, Op, REGISTERED, Revocation};
 
 use super::entry::{Entry, check_reason};
 use super::guard::Shared;
@@ -104,7 +104,22 @@ pub(super) async fn append<G: Gatehouse>(
     records: Vec<Revocation>,
 ) -> Result<Cursor, ControlError> {
     let house = Arc::clone(house);
-    let task = tokio::spawn(async move { house.append(records).await });
+    confirmed(async move { house.append(records).await }).await
+}
+
+/// The same for a part of an import: enforced at the latest with the next `append`.
+pub(super) async fn record<G: Gatehouse>(
+    house: &Arc<G>,
+    records: Vec<Revocation>,
+) -> Result<Cursor, ControlError> {
+    let house = Arc::clone(house);
+    confirmed(async move { house.record(records).await }).await
+}
+
+async fn confirmed(
+    append: impl Future<Output = Result<Cursor, FeedError>> + Send + 'static,
+) -> Result<Cursor, ControlError> {
+    let task = tokio::spawn(append);
     match tokio::time::timeout(STORE_TIME, task).await {
         Ok(Ok(appended)) => Ok(appended?),
         Ok(Err(_panicked)) => Err(ControlError::Internal),

@@ -113,7 +113,18 @@ pub struct Metrics {
 impl Metrics {
     /// All metrics, at zero.
     pub fn new() -> Self {
-        let mut it = Self {
+        let mut it = Self::unregistered();
+        it.register_data_plane();
+        it.register_keys_and_revocations();
+        it.register_local_copy();
+        it.register_tokens();
+        it.register_callbacks();
+        it.register_control();
+        it
+    }
+
+    fn unregistered() -> Self {
+        Self {
             registry: Registry::default(),
             requests: Family::default(),
             request_seconds: Family::default(),
@@ -156,14 +167,7 @@ impl Metrics {
             log_dropped: Counter::default(),
             config_generation: Gauge::default(),
             config_reloads: Family::default(),
-        };
-        it.register_data_plane();
-        it.register_keys_and_revocations();
-        it.register_local_copy();
-        it.register_tokens();
-        it.register_callbacks();
-        it.register_control();
-        it
+        }
     }
 
     /// The exposition text (`text/plain; version=1.0.0`, OpenMetrics).

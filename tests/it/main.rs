@@ -73,6 +73,7 @@ mod self_service; // bearers look after their own tokens
 mod self_tokens; // bearers list, revoke and reinstate their own
 mod signals; // the program and what it is told by signals
 mod store_file; // the embedded store's file: cut, flipped, foreign, locked
+mod store_formats; // the embedded store's file as older versions wrote it
 mod store_kill; // the embedded store's writer killed at random
 mod support;
 mod tokens; // tokens over the wire

@@ -52,7 +52,7 @@ impl Random {
     }
 
     fn row(&mut self, texts: &Texts) -> Row {
-        let op = ["revoke", "revoke", "revoke", "reinstate", "register"][self.below(5)];
+        let op = ["revoke", "revoke", "revoke", "reinstate", "enlist"][self.below(5)];
         let name = Name {
             issuer: ["i", "https://login.example/ü"][self.below(2)].into(),
             claim: texts.claims[self.below(texts.claims.len())].into(),
@@ -104,7 +104,7 @@ impl Row {
     fn apply(self, entries: &mut Entries) {
         let mut record = self.record;
         record.name = record.name.canonical();
-        if self.v != 1 || self.op == "register" || wire::check(&record).is_err() {
+        if self.v != 1 || self.op == "enlist" || wire::check(&record).is_err() {
             return;
         }
         let old = entries.remove(&record.name);

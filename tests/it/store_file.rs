@@ -160,12 +160,12 @@ async fn a_store_of_another_format_says_so() {
     {
         let database = Database::open(&path).expect("a database");
         let write = database.begin_write().expect("a transaction");
-        let version = 2_u64.to_le_bytes();
+        let version = 3_u64.to_le_bytes();
         write.open_table(meta).expect("a table").insert("format", &version[..]).expect("inserted");
         write.commit().expect("committed");
     }
     let error = refusal(&path).to_string();
-    assert!(error.contains("format 2"), "{error}");
+    assert!(error.contains("format 3"), "{error}");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use portcullis::clock::UnixTime;
 use portcullis::feed::embedded::EmbeddedStore;
 use portcullis::revocation::RevocationLog;
 
@@ -116,7 +117,15 @@ fn the_writer_that_is_killed() {
             }
         })
     });
-    for writer in writers.collect::<Vec<_>>() {
+    let writers: Vec<_> = writers.collect();
+    // The log is folded into the entries all the while: that too is broken off at any moment.
+    let log = store.log();
+    runtime.spawn(async move {
+        loop {
+            log.compact(UnixTime::EPOCH).await.expect("compacted");
+        }
+    });
+    for writer in writers {
         runtime.block_on(writer).expect("a writer");
     }
 }

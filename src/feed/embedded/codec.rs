@@ -82,7 +82,13 @@ pub(in crate::feed) fn expires_at(bytes: &[u8]) -> Option<UnixTime> {
 
 /// A sequence as a cursor: twenty digits, so that text compares as numbers do.
 pub(super) fn cursor(sequence: u64) -> Cursor {
-    Cursor::new(&format!("{sequence:020}"))
+    // By hand: an import makes half a million of them a second.
+    let (mut digits, mut rest) = ([b'0'; 20], sequence);
+    for digit in digits.iter_mut().rev() {
+        *digit += (rest % 10) as u8;
+        rest /= 10;
+    }
+    Cursor::new(std::str::from_utf8(&digits).unwrap_or_default())
 }
 
 // === impl Reader ===
@@ -185,5 +191,6 @@ mod tests {
     fn cursors_compare_as_their_numbers_do() {
         let numbers = [0, 1, 9, 10, 99, 100, u64::MAX - 1, u64::MAX];
         assert!(numbers.windows(2).all(|pair| cursor(pair[0]) < cursor(pair[1])));
+        assert!(numbers.iter().all(|number| cursor(*number).as_str() == format!("{number:020}")));
     }
 }

@@ -1,6 +1,7 @@
 //! The reading side: live entries in one consistent snapshot, then the log from there on.
 
 use std::collections::VecDeque;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,13 +9,14 @@ use redb::{Database, ReadTransaction, ReadableDatabase};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
-use crate::revocation::{
-    Checkpoint, FeedError, FeedEvent, Live, LiveSender, Name, Revocation, RevocationFeed, wire,
-};
+use crate::revocation::{Checkpoint, FeedError, FeedEvent, Live, LiveSender, RevocationFeed};
 
+use super::block::{Unpacker, Unsound};
 use super::codec;
-use super::schema::{FLOOR, HEAD, LIVE, LOG, META};
+use super::entry::Texts;
+use super::schema::{BATCHES, FLOOR, HEAD, META};
 use super::shared::{Shared, unreadable};
+use super::view::visit_live;
 
 /// A reader of the store. Any number of them may read at once.
 #[derive(Debug)]
@@ -27,18 +29,19 @@ pub struct EmbeddedFeed {
     next_beat: Instant,
 }
 
-/// Shares the texts that follow each other in name order.
-#[derive(Default)]
-struct Texts {
-    issuer: Option<Arc<str>>,
-    claim: Option<Arc<str>>,
+/// What the log holds after some point.
+struct ReadLog {
+    events: Vec<FeedEvent>,
+    upto: u64,
+    /// Nothing followed.
+    all: bool,
 }
 
 const HEARTBEAT: Duration = Duration::from_millis(500);
 /// Entries in one batch of a checkpoint.
 const BATCH: usize = 4096;
-/// Log records read at once.
-const RECORDS: usize = 1024;
+/// Log records read at once, more or less.
+const RECORDS: usize = 8192;
 
 // === impl EmbeddedFeed ===
 
@@ -50,13 +53,10 @@ impl EmbeddedFeed {
     /// Reads what follows into `ready`. A future dropped in here has changed nothing.
     async fn read_log(&mut self) -> Result<(), FeedError> {
         let after = self.read_to;
-        let records = self.shared.read(move |database| read_log(database, after)).await?;
-        let all = records.len() < RECORDS;
-        for (sequence, event) in records {
-            self.read_to = sequence;
-            self.ready.push_back(event);
-        }
-        if all {
+        let read = self.shared.read(move |database| read_log(database, after)).await?;
+        self.read_to = read.upto;
+        self.ready.extend(read.events);
+        if read.all {
             // Nothing followed when it was read. Said at once, so that a busy log is fresh too.
             self.ready.push_back(FeedEvent::Heartbeat { at: codec::cursor(self.read_to) });
         }
@@ -106,42 +106,6 @@ impl RevocationFeed for EmbeddedFeed {
     }
 }
 
-// === impl Texts ===
-
-impl Texts {
-    fn name(&mut self, (issuer, claim, value): (&str, &str, &str)) -> Name {
-        let issuer = same_or_new(&mut self.issuer, issuer);
-        let claim = same_or_new(&mut self.claim, claim);
-        Name { issuer, claim, value: value.into() }
-    }
-}
-
-fn same_or_new(last: &mut Option<Arc<str>>, text: &str) -> Arc<str> {
-    match last {
-        Some(last) if **last == *text => Arc::clone(last),
-        _ => Arc::clone(last.insert(text.into())),
-    }
-}
-
-/// Visits entries in name order until `visit` says stop; a damaged one is an error.
-pub(super) fn visit_live<'k>(
-    read: &ReadTransaction,
-    range: impl std::ops::RangeBounds<(&'k str, &'k str, &'k str)> + 'k,
-    mut visit: impl FnMut(Revocation) -> bool,
-) -> Result<(), FeedError> {
-    let live = read.open_table(LIVE).map_err(unreadable)?;
-    let mut texts = Texts::default();
-    for row in live.range(range).map_err(unreadable)? {
-        let (key, value) = row.map_err(unreadable)?;
-        let entry = codec::decode(texts.name(key.value()), value.value());
-        let entry = entry.ok_or_else(|| FeedError::Corrupt("an entry is not one".to_owned()))?;
-        if !visit(entry) {
-            break;
-        }
-    }
-    Ok(())
-}
-
 fn send_live(
     database: Arc<Database>,
     tell_head: oneshot::Sender<Result<u64, FeedError>>,
@@ -158,34 +122,62 @@ fn send_live(
         Err(error) => return drop(tell_head.send(Err(error))),
     };
     let mut batch = Vec::with_capacity(BATCH);
-    let outcome = visit_live(&read, .., |entry| {
-        batch.push(entry);
-        batch.len() < BATCH
-            || sender.blocking_send(std::mem::replace(&mut batch, Vec::with_capacity(BATCH)))
-    });
+    let outcome = visit_live(
+        &read,
+        &Bound::Unbounded,
+        |_| true,
+        |entry| {
+            batch.push(entry);
+            batch.len() < BATCH
+                || sender.blocking_send(std::mem::replace(&mut batch, Vec::with_capacity(BATCH)))
+        },
+    );
     sender.blocking_send(batch);
     // Before the end is told: whoever hears it may close the store, and open it again.
     drop((read, database));
     sender.end(outcome);
 }
 
-fn read_log(database: &Database, after: u64) -> Result<Vec<(u64, FeedEvent)>, FeedError> {
+fn read_log(database: &Database, after: u64) -> Result<ReadLog, FeedError> {
     let read = database.begin_read().map_err(unreadable)?;
     if number(&read, FLOOR)? > after {
         return Err(FeedError::Truncated(codec::cursor(after)));
     }
-    let log = read.open_table(LOG).map_err(unreadable)?;
-    let rows = log.range(after.saturating_add(1)..).map_err(unreadable)?;
-    let events = rows.take(RECORDS).map(|row| {
-        let (sequence, bytes) = row.map_err(unreadable)?;
-        let at = codec::cursor(sequence.value());
-        let event = match wire::decode(bytes.value()) {
+    let batches = read.open_table(BATCHES).map_err(unreadable)?;
+    let mut log = ReadLog { events: Vec::new(), upto: after, all: true };
+    let mut texts = Texts::default();
+    for row in batches.range(after.saturating_add(1)..).map_err(unreadable)? {
+        if log.events.len() >= RECORDS {
+            log.all = false;
+            break;
+        }
+        let (last, packed) = row.map_err(unreadable)?;
+        read_batch(last.value(), packed.value(), &mut texts, &mut log)?;
+    }
+    Ok(log)
+}
+
+fn read_batch(
+    last: u64,
+    packed: &[u8],
+    texts: &mut Texts,
+    log: &mut ReadLog,
+) -> Result<(), FeedError> {
+    let mut batch = Unpacker::new(packed)?;
+    log.events.reserve(batch.left() as usize);
+    while let Some(body) = batch.next()? {
+        let sequence = last.saturating_sub(u64::from(batch.left()));
+        if sequence <= log.upto {
+            continue;
+        }
+        log.upto = sequence;
+        let at = codec::cursor(sequence);
+        log.events.push(match texts.read(batch.key(), body) {
             Ok(record) => FeedEvent::Record { record, at },
-            Err(_) => FeedEvent::Undecodable { at },
-        };
-        Ok((sequence.value(), event))
-    });
-    events.collect()
+            Err(Unsound) => FeedEvent::Undecodable { at },
+        });
+    }
+    Ok(())
 }
 
 fn number(read: &ReadTransaction, key: &'static str) -> Result<u64, FeedError> {

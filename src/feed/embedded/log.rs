@@ -9,9 +9,11 @@ use crate::clock::UnixTime;
 use crate::feed::listing::{canonical, first, is_beyond, matches};
 use crate::revocation::{Cursor, FeedError, Filter, Name, Page, Revocation, RevocationLog, wire};
 
-use super::feed::visit_live;
+use super::block::Packer;
+use super::entry;
 use super::shared::{Shared, unreadable};
-use super::writer::Queue;
+use super::view::visit_live;
+use super::writer::{Packed, Queue};
 
 /// The way to write to the store and to list it; cheap to clone.
 #[derive(Clone, Debug)]
@@ -20,8 +22,8 @@ pub struct EmbeddedLog {
     queue: Queue,
 }
 
-/// Expired entries that are removed in one transaction.
-const FORGET_AT_ONCE: usize = 4096;
+/// So many records are packed on a thread of their own.
+const MANY: usize = 256;
 
 // === impl EmbeddedLog ===
 
@@ -29,35 +31,17 @@ impl EmbeddedLog {
     pub(super) const fn new(shared: Arc<Shared>, queue: Queue) -> Self {
         Self { shared, queue }
     }
-
-    /// Up to [`FORGET_AT_ONCE`] names after `after` of entries that expired before `now`.
-    async fn expired(&self, after: Option<Name>, now: UnixTime) -> Result<Vec<Name>, FeedError> {
-        let find = move |database: &redb::Database| {
-            let read = database.begin_read().map_err(unreadable)?;
-            let mut names = Vec::new();
-            let start = after.as_ref().map_or(Bound::Unbounded, |name| Bound::Excluded(key(name)));
-            visit_live(&read, (start, Bound::Unbounded), |entry| {
-                if entry.expires_at < now {
-                    names.push(entry.name);
-                }
-                names.len() < FORGET_AT_ONCE
-            })?;
-            Ok(names)
-        };
-        self.shared.read(find).await
-    }
 }
 
 impl RevocationLog for EmbeddedLog {
     async fn append(&self, records: Vec<Revocation>) -> Result<Cursor, FeedError> {
-        for record in &records {
-            wire::check(record).map_err(|error| FeedError::Refused(error.to_string()))?;
-        }
-        let canonical = |record: Revocation| {
-            let name = record.name.canonical();
-            Revocation { name, ..record }
+        let packed = if records.len() < MANY {
+            pack(records)?
+        } else {
+            let packing = tokio::task::spawn_blocking(move || pack(records)).await;
+            packing.map_err(|_panicked| FeedError::Refused("packing it failed".to_owned()))??
         };
-        self.queue.append(records.into_iter().map(canonical).collect()).await
+        self.queue.append(packed).await
     }
 
     async fn list(
@@ -72,19 +56,26 @@ impl RevocationLog for EmbeddedLog {
     }
 
     async fn compact(&self, now: UnixTime) -> Result<usize, FeedError> {
-        let (mut gone, mut after) = (0, None);
-        loop {
-            let names = self.expired(after, now).await?;
-            let last = names.last().cloned();
-            let done = names.len() < FORGET_AT_ONCE;
-            // Also without any: the log's old end goes too.
-            gone += self.queue.forget(names, now).await?;
-            if done {
-                return Ok(gone);
-            }
-            after = last;
+        self.queue.compact(now).await
+    }
+}
+
+/// The records as they are written, once each was found fit.
+fn pack(records: Vec<Revocation>) -> Result<Packed, FeedError> {
+    let too_long = || FeedError::Refused("the record is too long".to_owned());
+    let mut packer = Packer::with_capacity(records.len() * 128);
+    let (mut key, mut body) = (Vec::new(), Vec::new());
+    for record in records {
+        wire::check(&record).map_err(|error| FeedError::Refused(error.to_string()))?;
+        let record = Revocation { name: record.name.clone().canonical(), ..record };
+        entry::write_key(&mut key, &record.name.issuer, &record.name.claim, &record.name.value);
+        entry::write_body(&mut body, &record);
+        if !packer.push(&key, &body) {
+            return Err(too_long());
         }
     }
+    let count = u64::from(packer.count());
+    Ok(Packed { bytes: packer.finish(), count })
 }
 
 fn list(
@@ -96,26 +87,37 @@ fn list(
     let read = database.begin_read().map_err(unreadable)?;
     let filter = canonical(filter);
     let start = match after {
-        Some(after) => Bound::Excluded(key(after)),
-        None => Bound::Included(first(&filter)),
+        Some(after) => Bound::Excluded(entry::key(&after.issuer, &after.claim, &after.value)),
+        None => {
+            let (issuer, claim, value) = first(&filter);
+            Bound::Included(entry::key(issuer, claim, value))
+        }
     };
     let mut items = Vec::new();
-    visit_live(&read, (start, Bound::Unbounded), |entry| {
-        if is_beyond(&filter, &entry.name) {
-            return false;
-        }
-        if matches(&filter, &entry.name) {
-            items.push(entry);
-        }
-        // One more than asked for tells whether there is another page.
-        items.len() <= limit
-    })?;
+    visit_live(
+        &read,
+        &start,
+        |key| may_matter(&filter, key),
+        |entry| {
+            if is_beyond(&filter, &entry.name) {
+                return false;
+            }
+            if matches(&filter, &entry.name) {
+                items.push(entry);
+            }
+            // One more than asked for tells whether there is another page.
+            items.len() <= limit
+        },
+    )?;
     let more = items.len() > limit;
     items.truncate(limit);
     let next = if more { items.last().map(|entry| entry.name.clone()) } else { None };
     Ok(Page { items, next })
 }
 
-fn key(name: &Name) -> (&str, &str, &str) {
-    (&name.issuer, &name.claim, &name.value)
+/// Whether an entry may match, or be beyond all that do: only such are read.
+fn may_matter(filter: &Filter, key: &[u8]) -> bool {
+    // Names are in the order of their issuers: what comes after the issuer's ends the listing.
+    filter.issuer.is_some()
+        || filter.value.as_ref().is_none_or(|value| key.ends_with(value.as_bytes()))
 }

@@ -13,7 +13,10 @@ use uuid::Uuid;
 use crate::revocation::{Epoch, FeedError};
 
 use super::disk::{DiskHealth, StoreFile};
-use super::schema::{EPOCH, FLOOR, FORMAT, FORMAT_VERSION, HEAD, LIVE, LOG, META};
+use super::migrate;
+use super::schema::{
+    BATCHES, ENTRIES, EPOCH, FLOOR, FOLDED, FORMAT, FORMAT_VERSION, HEAD, LEAVES, META,
+};
 
 /// A store whose every page was read and found sound.
 #[derive(Debug)]
@@ -32,8 +35,9 @@ enum OpenError {
 /// The first bytes of every redb file.
 const MAGIC: &[u8; 9] = b"redb\x1A\x0A\xA9\x0D\x0A";
 
-/// redb's own default of 1 GiB is more than the whole set takes.
-const CACHE_BYTES: usize = 64 * 1024 * 1024;
+/// For what one transaction writes. Reading goes once through everything: the kernel's own cache of the
+/// file does for the rest.
+const CACHE_BYTES: usize = 4 * 1024 * 1024;
 
 /// Opens the file at `path`; makes it first when there is none.
 pub(super) fn open_or_create(path: &Path, disk: &Arc<DiskHealth>) -> Result<Opened, FeedError> {
@@ -88,6 +92,10 @@ fn check_magic(path: &Path, file: &mut File) -> Result<(), FeedError> {
 fn open_file(path: &Path, file: File, disk: &Arc<DiskHealth>) -> Result<Opened, FeedError> {
     let file = StoreFile::new(file, Arc::clone(disk)).map_err(|error| unopened(path, error))?;
     let database = builder().create_with_backend(file).map_err(|error| unopened(path, error))?;
+    if read_format(&database) == Some(migrate::BEFORE) {
+        tracing::info!(path = %path.display(), "the revocation store is of an older format; writing it anew");
+        migrate::migrate(&database).map_err(|error| unmigrated(path, error))?;
+    }
     let (epoch, head) = read_meta(&database).map_err(|problem| corrupt(path, &problem))?;
     Ok(Opened { database, epoch, head })
 }
@@ -97,6 +105,13 @@ fn builder() -> Builder {
     // Every page's checksum is verified: a flipped bit is found now, and not when it has spread.
     builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true);
     builder
+}
+
+/// What the file says that it is, if anything.
+fn read_format(database: &Database) -> Option<u64> {
+    let meta = database.begin_read().ok()?.open_table(META).ok()?;
+    let format = meta.get(FORMAT).ok()??;
+    format.value().try_into().ok().map(u64::from_le_bytes)
 }
 
 /// What the file says it is, or what is wrong with it.
@@ -118,9 +133,12 @@ fn read_meta(database: &Database) -> Result<(Epoch, u64), String> {
         return Err(format!("it is of format {format}, and this version reads {FORMAT_VERSION}"));
     }
     let epoch = bytes(EPOCH)?.try_into().map_err(|_length| "`epoch` is no UUID".to_owned())?;
-    let (head, floor) = (number(HEAD)?, number(FLOOR)?);
-    let log = read.open_table(LOG).map_err(|error| text(&error))?;
-    read.open_table(LIVE).map_err(|error| text(&error))?;
+    let (head, floor, folded) = (number(HEAD)?, number(FLOOR)?, number(FOLDED)?);
+    if folded < floor || folded > head {
+        return Err(format!("it is folded up to {folded}, outside of its log"));
+    }
+    let log = read.open_table(BATCHES).map_err(|error| text(&error))?;
+    read.open_table(LEAVES).map_err(|error| text(&error))?;
     let last = log.last().map_err(|error| text(&error))?.map_or(floor, |(last, _)| last.value());
     if last != head {
         return Err(format!("its log ends at {last} and should end at {head}"));
@@ -157,26 +175,33 @@ fn fill(path: &Path, disk: &Arc<DiskHealth>) -> io::Result<()> {
     let file = options.read(true).write(true).create(true).truncate(true).mode(0o600).open(path)?;
     let file = StoreFile::new(file, Arc::clone(disk)).map_err(io::Error::other)?;
     let database = Builder::new().create_with_backend(file).map_err(io::Error::other)?;
+    found(&database)?;
+    drop(database);
+    File::open(path)?.sync_all()
+}
+
+/// Makes an empty database a store without a record.
+pub(super) fn found(database: &Database) -> io::Result<()> {
     let write = database.begin_write().map_err(io::Error::other)?;
     {
         let mut meta = write.open_table(META).map_err(io::Error::other)?;
         let epoch = Uuid::now_v7();
         let zero = 0_u64.to_le_bytes();
-        let rows: [(&str, &[u8]); 4] = [
+        let rows: [(&str, &[u8]); 6] = [
             (FORMAT, &FORMAT_VERSION.to_le_bytes()),
             (EPOCH, epoch.as_bytes()),
             (HEAD, &zero),
             (FLOOR, &zero),
+            (FOLDED, &zero),
+            (ENTRIES, &zero),
         ];
         for (key, value) in rows {
             meta.insert(key, value).map_err(io::Error::other)?;
         }
-        write.open_table(LIVE).map_err(io::Error::other)?;
-        write.open_table(LOG).map_err(io::Error::other)?;
+        write.open_table(LEAVES).map_err(io::Error::other)?;
+        write.open_table(BATCHES).map_err(io::Error::other)?;
     }
-    write.commit().map_err(io::Error::other)?;
-    drop(database);
-    File::open(path)?.sync_all()
+    write.commit().map_err(io::Error::other)
 }
 
 /// A new name is durable only when its folder is.
@@ -202,6 +227,14 @@ fn unopened(path: &Path, error: DatabaseError) -> FeedError {
         }
         DatabaseError::Storage(StorageError::Io(error)) => refused(path, &error),
         error => corrupt(path, &error),
+    }
+}
+
+/// A full disk is no damage: the file is as it was.
+fn unmigrated(path: &Path, error: redb::Error) -> FeedError {
+    match error {
+        redb::Error::Corrupted(_) => corrupt(path, &error),
+        error => refused(path, &error),
     }
 }
 

@@ -12,13 +12,17 @@ use redb::{Database, Error};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use crate::clock::UnixTime;
-use crate::revocation::{Cursor, FeedError, Name, Revocation};
+use crate::revocation::{Cursor, FeedError};
 
 use super::disk::DiskHealth;
 use super::shared::Shared;
 use super::{codec, open};
 
+mod fold;
+mod folding;
 mod transaction;
+
+use folding::Folder;
 
 /// The way to the writer; cheap to clone.
 #[derive(Clone, Debug)]
@@ -41,10 +45,17 @@ pub(super) struct Writer {
 /// What is asked of the writer.
 #[derive(Debug)]
 enum Job {
-    /// Make these durable, all or none.
-    Append(Vec<Revocation>, Answer<Cursor>),
-    /// Remove those of these entries that have expired before the time, and the log's old end.
-    Forget(Vec<Name>, UnixTime, Answer<usize>),
+    /// Make these records durable, all or none.
+    Append(Packed, Answer<Cursor>),
+    /// Remove the entries that have expired before the time, and the log's old end.
+    Compact(UnixTime, Answer<usize>),
+}
+
+/// Records as they are written (`block`), and how many.
+#[derive(Debug)]
+pub(super) struct Packed {
+    pub(super) bytes: Vec<u8>,
+    pub(super) count: u64,
 }
 
 #[derive(Debug)]
@@ -53,11 +64,24 @@ enum Message {
     Close,
 }
 
+/// How the writer stands when it folds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pace {
+    /// Others wait for the next commit.
+    Between,
+    /// Nobody waits while a round is under way.
+    Alone,
+    /// Nobody has waited for a while.
+    Idle,
+    /// Nobody comes any more.
+    Closing,
+}
+
 type Answer<T> = oneshot::Sender<Result<T, FeedError>>;
 
 const WAITING: usize = 1024;
 /// Records in one transaction, more or less; bounds how long the first of them waits.
-const GROUP: usize = 8192;
+const GROUP: u64 = 8192;
 /// With nothing to do for so long, the second commit slot is brought up to date.
 const SETTLE_AFTER: Duration = Duration::from_millis(200);
 const REOPEN_EVERY: Duration = Duration::from_secs(1);
@@ -65,12 +89,12 @@ const REOPEN_EVERY: Duration = Duration::from_secs(1);
 // === impl Queue ===
 
 impl Queue {
-    pub(super) async fn append(&self, records: Vec<Revocation>) -> Result<Cursor, FeedError> {
+    pub(super) async fn append(&self, records: Packed) -> Result<Cursor, FeedError> {
         self.ask(|answer| Job::Append(records, answer)).await
     }
 
-    pub(super) async fn forget(&self, names: Vec<Name>, now: UnixTime) -> Result<usize, FeedError> {
-        self.ask(|answer| Job::Forget(names, now, answer)).await
+    pub(super) async fn compact(&self, now: UnixTime) -> Result<usize, FeedError> {
+        self.ask(|answer| Job::Compact(now, answer)).await
     }
 
     /// Ends the writer after what was asked before.
@@ -92,10 +116,10 @@ impl Queue {
 // === impl Job ===
 
 impl Job {
-    fn len(&self) -> usize {
+    const fn len(&self) -> u64 {
         match self {
-            Self::Append(records, _) => records.len(),
-            Self::Forget(names, _, _) => names.len(),
+            Self::Append(packed, _) => packed.count,
+            Self::Compact(..) => 1,
         }
     }
 }
@@ -128,34 +152,64 @@ impl Writer {
 
     /// Until it is told to close, or everyone is gone.
     fn run(&self, queue: &Receiver<Message>) {
-        let mut settled = true;
-        loop {
-            let first = match self.next(queue, settled) {
-                Ok(Message::Job(job, _room)) => job,
+        let (mut settled, mut closing) = (true, false);
+        let mut folder = Folder::new();
+        while !closing {
+            let first = match self.next(queue, settled, folder.is_busy()) {
+                Ok(Message::Job(job, _room)) => Some(job),
                 Ok(Message::Close) | Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => {
+                Err(RecvTimeoutError::Timeout) => None,
+            };
+            settled = match first {
+                Some(first) => {
+                    closing = self.work(first, queue, &mut folder);
+                    false
+                }
+                None if folder.is_busy() => {
+                    self.fold(&mut folder, Pace::Alone);
+                    false
+                }
+                None => {
                     self.idle(settled);
-                    settled = true;
-                    continue;
+                    !self.fold(&mut folder, Pace::Idle)
                 }
             };
-            let (group, closing) = gather(first, queue);
-            self.commit(group);
-            settled = false;
-            if closing {
-                break;
-            }
         }
+        settled &= !self.fold(&mut folder, Pace::Closing);
         self.idle(settled);
     }
 
-    fn next(&self, queue: &Receiver<Message>, settled: bool) -> Result<Message, RecvTimeoutError> {
+    /// What waits: at once while there is folding to do.
+    fn next(
+        &self,
+        queue: &Receiver<Message>,
+        settled: bool,
+        busy: bool,
+    ) -> Result<Message, RecvTimeoutError> {
         let open = self.shared.database().is_ok() || self.shared.check().is_err();
         match (open, settled) {
+            (true, _) if busy => queue.recv_timeout(Duration::ZERO),
             (true, true) => queue.recv().map_err(|_gone| RecvTimeoutError::Disconnected),
             (true, false) => queue.recv_timeout(SETTLE_AFTER),
             (false, _) => queue.recv_timeout(REOPEN_EVERY),
         }
+    }
+
+    /// Commits everything that waits already; whether the store is to be closed then.
+    fn work(&self, first: Job, queue: &Receiver<Message>, folder: &mut Folder) -> bool {
+        let (group, closing) = gather(first, queue);
+        let mut appends = Vec::with_capacity(group.len());
+        for job in group {
+            match job {
+                Job::Append(packed, answer) => appends.push((packed, answer)),
+                Job::Compact(now, answer) => folder.compact(now, answer),
+            }
+        }
+        if !appends.is_empty() {
+            self.commit(appends);
+        }
+        self.fold(folder, Pace::Between);
+        closing
     }
 
     /// Nothing waits: brings the second commit slot up to date, or a closed file back.
@@ -166,17 +220,41 @@ impl Writer {
         }
     }
 
-    fn commit(&self, group: Vec<Job>) {
+    /// Goes on with folding, or begins where there is reason to; whether anything was written.
+    fn fold(&self, folder: &mut Folder, pace: Pace) -> bool {
+        let database = match self.open() {
+            Ok(database) => database,
+            Err(error) => {
+                folder.fail(&error);
+                return false;
+            }
+        };
+        match folder.work(&database, *self.publish.borrow(), pace) {
+            Ok(written) => written,
+            Err(error) => {
+                let error = self.failed(database, &error);
+                folder.fail(&error);
+                false
+            }
+        }
+    }
+
+    fn commit(&self, group: Vec<(Packed, Answer<Cursor>)>) {
         let database = match self.open() {
             Ok(database) => database,
             Err(error) => return refuse(group, &error),
         };
-        let head = *self.publish.borrow();
-        match transaction::commit(&database, head, &group) {
-            Ok(done) => {
+        let mut sequence = *self.publish.borrow();
+        let packed: Vec<&[u8]> = group.iter().map(|(packed, _)| &*packed.bytes).collect();
+        match transaction::commit(&database, sequence, &packed) {
+            Ok(head) => {
                 // Readers first: whoever gets the answer can rely on its being on its way to them.
-                self.publish.send_replace(done.head);
-                answer(group, done);
+                self.publish.send_replace(head);
+                for (packed, answer) in group {
+                    sequence += packed.count;
+                    // Who asked may be gone; the records stay.
+                    drop(answer.send(Ok(codec::cursor(sequence))));
+                }
             }
             Err(error) => {
                 let error = self.failed(database, &error);
@@ -245,30 +323,17 @@ fn gather(first: Job, queue: &Receiver<Message>) -> (Vec<Job>, bool) {
     (group, false)
 }
 
-fn answer(group: Vec<Job>, done: transaction::Done) {
-    for (job, outcome) in group.into_iter().zip(done.outcomes) {
-        // Who asked may be gone; the record stays.
-        match job {
-            Job::Append(_, answer) => drop(answer.send(Ok(codec::cursor(outcome)))),
-            Job::Forget(_, _, answer) => {
-                drop(answer.send(Ok(usize::try_from(outcome).unwrap_or(usize::MAX))));
-            }
-        }
+fn refuse(group: Vec<(Packed, Answer<Cursor>)>, error: &FeedError) {
+    for (_, answer) in group {
+        drop(answer.send(Err(refusal(error))));
     }
 }
 
-fn refuse(group: Vec<Job>, error: &FeedError) {
-    let reason = match error {
+fn refusal(error: &FeedError) -> FeedError {
+    FeedError::Refused(match error {
         FeedError::Refused(reason) => reason.clone(),
         other => other.to_string(),
-    };
-    for job in group {
-        let error = FeedError::Refused(reason.clone());
-        match job {
-            Job::Append(_, answer) => drop(answer.send(Err(error))),
-            Job::Forget(_, _, answer) => drop(answer.send(Err(error))),
-        }
-    }
+    })
 }
 
 fn is_full(error: &Error) -> bool {
@@ -280,3 +345,6 @@ fn is_full(error: &Error) -> bool {
     };
     matches!(error, Error::Io(error) if full(error))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,66 @@
 //! A checkpoint into the set: by difference within a store's memory, by union across a loss of it.
 
+use std::collections::VecDeque;
+use std::num::NonZero;
+use std::sync::Arc;
+use std::thread;
+
+use tokio::task::{JoinHandle, spawn_blocking};
+
 use crate::revocation::fingerprint::Fingerprint;
-use crate::revocation::{Checkpoint, Cursor, Epoch, FeedError, Standing};
+use crate::revocation::{Checkpoint, Cursor, Epoch, FeedError, Revocation, Revocations, Standing};
 
 use super::disputed::Disputed;
 use super::{Applier, Memory};
+
+/// Batches that are being put into a set that was empty. Names of a checkpoint differ from each other:
+/// the order makes no difference.
+struct Filling {
+    batches: VecDeque<JoinHandle<()>>,
+    outcome: Result<(), FeedError>,
+    at_once: usize,
+}
+
+/// Entries that are worth a thread.
+const MANY: usize = 1024;
+/// Threads that fill the set, at most.
+const THREADS: usize = 4;
+
+// === impl Filling ===
+
+impl Filling {
+    fn new() -> Self {
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        Self { batches: VecDeque::new(), outcome: Ok(()), at_once: cores.min(THREADS) }
+    }
+
+    async fn put(&mut self, revocations: &Arc<Revocations>, batch: Vec<Revocation>) {
+        if self.batches.len() >= self.at_once {
+            self.wait().await;
+        }
+        let revocations = Arc::clone(revocations);
+        self.batches.push_back(spawn_blocking(move || {
+            for entry in &batch {
+                revocations.put(entry);
+            }
+        }));
+    }
+
+    async fn finish(mut self) -> Result<(), FeedError> {
+        while !self.batches.is_empty() {
+            self.wait().await;
+        }
+        self.outcome
+    }
+
+    async fn wait(&mut self) {
+        if let Some(batch) = self.batches.pop_front()
+            && batch.await.is_err()
+        {
+            self.outcome = Err(FeedError::Unreachable("filling the set failed".into()));
+        }
+    }
+}
 
 // === impl Applier ===
 
@@ -27,10 +83,18 @@ impl Applier {
         // An attempt that broke off may have left something behind.
         let differ = !join && !set.is_empty();
         let mut names = Vec::new();
-        loop {
-            let batch = live.next().await?;
-            if batch.is_empty() {
-                break;
+        let mut filling = Filling::new();
+        let read = loop {
+            let batch = match live.next().await {
+                Ok(batch) if batch.is_empty() => break Ok(()),
+                Ok(batch) => batch,
+                Err(error) => break Err(error),
+            };
+            let newest = batch.iter().map(|entry| entry.id).max();
+            memory.newest = newest.map_or(memory.newest, |newest| memory.newest.max(newest));
+            if !join && !differ && batch.len() >= MANY {
+                filling.put(&self.revocations, batch).await;
+                continue;
             }
             for entry in &batch {
                 match (join, differ) {
@@ -38,10 +102,12 @@ impl Applier {
                     (false, true) => names.push(self.revocations.put(entry)),
                     (false, false) => drop(self.revocations.put(entry)),
                 }
-                memory.newest = memory.newest.max(entry.id);
             }
             tokio::task::yield_now().await;
-        }
+        };
+        // Also after a failure: nothing of this attempt may come after the next one has begun.
+        filling.finish().await?;
+        read?;
         if differ {
             self.remove_all_but(names).await;
         }

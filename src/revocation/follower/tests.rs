@@ -165,6 +165,25 @@ async fn a_store_that_lost_its_memory_takes_nothing_from_ours() {
 }
 
 #[tokio::test]
+async fn a_large_checkpoint_is_put_in_whole_and_one_that_breaks_off_leaves_nothing() {
+    let values: Vec<String> = (0..9000).map(|number| number.to_string()).collect();
+    let large: Vec<&str> = values.iter().map(String::as_str).collect();
+    let stray =
+        (0..5000).map(|number| revoke("jti", &format!("stray-{number}"), None, 900)).collect();
+    let broken = Checkpoint {
+        epoch: epoch(1),
+        live: crate::revocation::Live::broken_off(stray),
+        upto: cursor(4),
+    };
+    let scene = Scene::new([Ok(broken), checkpoint(1, 5, &large), checkpoint(1, 9, &["x"])]);
+    scene.reached(5).await;
+    assert_eq!(scene.revocations.set().len(), 9000);
+    scene.tell(Err(FeedError::Truncated(cursor(5))));
+    scene.reached(9).await;
+    assert_eq!(scene.revocations.set().len(), 1);
+}
+
+#[tokio::test]
 async fn a_checkpoint_that_breaks_off_is_not_the_truth() {
     let (sender, live) = super::super::Live::channel();
     let half = vec![revoke("jti", "a", None, 100)];

@@ -1,0 +1,138 @@
+//! When to fold: seldom enough that each pass is worth it, often enough that little is unfolded.
+
+use std::time::{Duration, Instant};
+
+use redb::{Database, Error, ReadableDatabase};
+
+use crate::clock::UnixTime;
+use crate::feed::embedded::pending::number;
+use crate::feed::embedded::schema::{ENTRIES, FOLDED, META};
+use crate::revocation::FeedError;
+
+use super::fold::Round;
+use super::{Answer, Pace, refusal};
+
+/// The round under way, and who waits for one.
+#[derive(Debug)]
+pub(super) struct Folder {
+    round: Option<Round>,
+    answer: Option<Answer<usize>>,
+    asked: Vec<(UnixTime, Answer<usize>)>,
+    /// The last known number of records that the leaves hold, and of entries.
+    folded: Option<(u64, u64)>,
+    /// After a failure not before this moment.
+    rest: Option<Instant>,
+}
+
+/// Unfolded records at which a round begins while others wait.
+const MANY: u64 = if cfg!(test) { 64 } else { 262_144 };
+/// The same when nobody does.
+const SOME: u64 = if cfg!(test) { 8 } else { 1024 };
+/// One step's time while others wait: they wait so much longer.
+const SHORT: Duration = Duration::from_millis(3);
+/// The same when nobody does yet.
+const LONG: Duration = Duration::from_millis(25);
+/// After a failure.
+const REST: Duration = Duration::from_secs(30);
+
+// === impl Folder ===
+
+impl Folder {
+    pub(super) const fn new() -> Self {
+        Self { round: None, answer: None, asked: Vec::new(), folded: None, rest: None }
+    }
+
+    /// Whether there is something to do at once.
+    pub(super) const fn is_busy(&self) -> bool {
+        self.round.is_some() || !self.asked.is_empty()
+    }
+
+    /// Drops what has expired before that time, when it comes to it.
+    pub(super) fn compact(&mut self, before: UnixTime, answer: Answer<usize>) {
+        self.asked.push((before, answer));
+    }
+
+    /// The file failed: nothing is asked of it for a while.
+    pub(super) fn fail(&mut self, error: &FeedError) {
+        if !self.is_busy() {
+            return;
+        }
+        (self.round, self.folded) = (None, None);
+        self.rest = Some(Instant::now() + REST);
+        let asked = self.asked.drain(..).map(|(_, answer)| answer);
+        for answer in self.answer.take().into_iter().chain(asked) {
+            // Who asked may be gone.
+            drop(answer.send(Err(refusal(error))));
+        }
+    }
+
+    /// A step, or at the end all of them; whether anything was written.
+    pub(super) fn work(
+        &mut self,
+        database: &Database,
+        head: u64,
+        pace: Pace,
+    ) -> Result<bool, Error> {
+        if self.round.is_none() && !self.begin(database, head, pace)? {
+            return Ok(false);
+        }
+        let budget = if pace == Pace::Between { SHORT } else { LONG };
+        while let Some(round) = &mut self.round {
+            if round.step(database, budget)? {
+                self.finish();
+            }
+            if pace != Pace::Closing {
+                break;
+            }
+        }
+        Ok(true)
+    }
+
+    fn begin(&mut self, database: &Database, head: u64, pace: Pace) -> Result<bool, Error> {
+        if let Some((before, answer)) = self.asked.pop() {
+            let round = Round::begin(database, Some(before))?;
+            if round.compacts() {
+                self.answer = Some(answer);
+            } else {
+                // One that was broken off comes first.
+                self.asked.push((before, answer));
+            }
+            self.round = Some(round);
+            return Ok(true);
+        }
+        if self.rest.is_some_and(|until| Instant::now() < until)
+            || !self.is_worth(database, head, pace)?
+        {
+            return Ok(false);
+        }
+        self.round = Some(Round::begin(database, None)?);
+        Ok(true)
+    }
+
+    fn is_worth(&mut self, database: &Database, head: u64, pace: Pace) -> Result<bool, Error> {
+        let (folded, entries) = match self.folded {
+            Some(known) => known,
+            None => *self.folded.insert(read(database)?),
+        };
+        let unfolded = head.saturating_sub(folded);
+        Ok(match pace {
+            Pace::Between | Pace::Alone => unfolded >= MANY.max(entries / 4),
+            Pace::Idle | Pace::Closing => unfolded >= SOME.max(entries / 64),
+        })
+    }
+
+    fn finish(&mut self) {
+        self.folded = None;
+        let gone = self.round.take().map_or(0, |round| round.gone);
+        if let Some(answer) = self.answer.take() {
+            // Who asked may be gone.
+            drop(answer.send(Ok(gone)));
+        }
+    }
+}
+
+fn read(database: &Database) -> Result<(u64, u64), Error> {
+    let read = database.begin_read()?;
+    let meta = read.open_table(META)?;
+    Ok((number(&meta, FOLDED)?, number(&meta, ENTRIES)?))
+}
