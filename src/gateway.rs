@@ -2,6 +2,7 @@
 //! and there is one way out for that. Either way it is told once, to the log and the metrics.
 
 mod ask;
+mod credential_body;
 mod desk;
 mod entry;
 mod serve;
@@ -10,7 +11,6 @@ mod watch;
 
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::header::ACCEPT_ENCODING;
@@ -21,7 +21,7 @@ use hyper::body::Incoming;
 use crate::access::{Access, AccessRule, Leave, Permit};
 use crate::clock::{Clock, UnixTime};
 use crate::config::ErrorProfile;
-use crate::forward::{Exchange, ForwardError, Forwarder, ResponseBody, read_whole};
+use crate::forward::{Exchange, Forwarder, ResponseBody};
 use crate::observe::{AccessLog, Metrics};
 use crate::peer::Peer;
 use crate::reject::{Asked, Rejection, Said};
@@ -29,11 +29,12 @@ use crate::request;
 use crate::revocation::{Named, Revocations};
 use crate::route;
 use crate::snapshot::{Destination, Route, Snapshot};
-use crate::token::{BearerError, BearerToken, Found, TokenCache, TokenError, TokenSource};
+use crate::token::{BearerError, BearerToken, Found, TokenCache, TokenError};
 
 pub use desk::{Desk, Pending};
 pub use entry::RecordedBody;
 
+use credential_body::read_body;
 use entry::Entry;
 use serve::Served;
 use vigil::Judge;
@@ -343,27 +344,6 @@ impl Refused {
     fn on(route: &Arc<Route>, rejection: Rejection) -> Self {
         Self { route: Some(Arc::clone(route)), ..Self::of(rejection) }
     }
-}
-
-/// Reads the body where a credential of this request may stand in it; it is then among the head's
-/// extensions.
-async fn read_body(
-    route: &Route,
-    head: &mut Parts,
-    body: &mut Option<Incoming>,
-    patience: Duration,
-) -> Result<(), ForwardError> {
-    let Some(rule) = route.access.rule() else { return Ok(()) };
-    if rule.exempt_options && head.method == Method::OPTIONS {
-        return Ok(());
-    }
-    // What does not go on must be found, whether or not it is the one that counts.
-    let all = !route.forward.token;
-    let limit = TokenSource::wants_body(&rule.token_from, rule.reading, head, all);
-    if let (Some(limit), Some(whole)) = (limit, body.take_if(|_| limit.is_some())) {
-        head.extensions.insert(read_whole(whole, limit, patience).await?);
-    }
-    Ok(())
 }
 
 /// What has been decided, with the words for it.
