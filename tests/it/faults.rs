@@ -1,6 +1,6 @@
 //! Three gateways on one broker that is killed, paused, cut off, emptied and set back while tokens are
 //! revoked and reinstated: at the end of each round every node equals the model, and an acknowledged
-//! revocation never passes on the node that answered.
+//! revocation never passes on the node that answered, nor on any once `wait=all` was confirmed.
 //!
 //! `PORTCULLIS_FAULT_ROUNDS` says how many rounds (12), `PORTCULLIS_FAULT_SEED` which.
 
@@ -49,11 +49,25 @@ struct Cluster<B> {
     faults: BTreeMap<Fault, u32>,
     calls: u32,
     acknowledged: u32,
+    /// By every node, as `wait=all` was told.
+    confirmed: u32,
+}
+
+/// What a call was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Said {
+    Nothing,
+    /// On disk, and in force at the node that answered.
+    Here,
+    /// In force at every node.
+    Everywhere,
 }
 
 const NODES: usize = 3;
 const TOKENS: usize = 10;
 const CALLS: usize = 5;
+/// Not for long: a node that can't answer is named, and that is an answer too.
+const WAITING: &str = "/v1/revocations?wait=all&timeout=500ms";
 /// Milliseconds.
 const PAUSE_AT_MOST: usize = 4000;
 const FAULTS: [Fault; 5] = [Fault::Kill, Fault::Pause, Fault::Cut, Fault::Empty, Fault::SetBack];
@@ -65,8 +79,8 @@ fn run<B: Broker + Sync>(which: &str) {
     let seed = number("PORTCULLIS_FAULT_SEED").unwrap_or(0x5eed);
     let said = |cluster: &Cluster<B>, round| {
         format!(
-            "{which}: seed {seed}, {round} rounds, faults {:?}, {} calls, {} acknowledged",
-            cluster.faults, cluster.calls, cluster.acknowledged
+            "{which}: seed {seed}, {round} rounds, faults {:?}, {} calls, {} acknowledged, {} confirmed by all",
+            cluster.faults, cluster.calls, cluster.acknowledged, cluster.confirmed
         )
     };
     let mut cluster = Cluster::<B>::start(seed);
@@ -114,8 +128,10 @@ impl<B: Broker + Sync> Cluster<B> {
         let tokens = (0..TOKENS).map(|n| nodes.token(&format!("token-{n}"))).collect();
         let model = vec![Known::Passes; TOKENS];
         let (held, faults) = (BTreeMap::new(), BTreeMap::new());
-        let (calls, acknowledged, random) = (0, 0, seed | 1);
-        Self { broker, nodes, tokens, model, held, random, faults, calls, acknowledged }
+        // Neighbours differ, and none is zero.
+        let random = seed.wrapping_mul(2) | 1;
+        let (calls, acknowledged, confirmed) = (0, 0, 0);
+        Self { broker, nodes, tokens, model, held, random, faults, calls, acknowledged, confirmed }
     }
 
     /// Calls, a fault somewhere among them, and then the whole must agree.
@@ -165,13 +181,13 @@ impl<B: Broker + Sync> Cluster<B> {
     /// One call at one node, in the midst of which a pause ends; the token that was given back by it.
     fn call(&mut self, paused: Option<usize>) -> Result<Option<usize>, String> {
         let (node, token) = (self.below(NODES), self.below(TOKENS));
-        let revoke = self.below(3) > 0;
+        let (revoke, wait) = (self.below(3) > 0, self.below(2) > 0);
         let was = self.model[token];
         if !revoke {
             // From here on nobody promises that it is refused.
             self.held.remove(&token);
         }
-        let done = std::thread::scope(|scope| {
+        let said = std::thread::scope(|scope| {
             if let Some(milliseconds) = paused {
                 let (length, broker) = (Duration::from_millis(milliseconds as u64), &self.broker);
                 scope.spawn(move || {
@@ -179,9 +195,11 @@ impl<B: Broker + Sync> Cluster<B> {
                     broker.resume();
                 });
             }
-            self.say(node, token, revoke)
+            self.say(node, token, revoke, wait)
         });
+        let done = said != Said::Nothing;
         self.calls += 1;
+        self.confirmed += u32::from(said == Said::Everywhere);
         self.acknowledged += u32::from(done);
         self.model[token] = match (done, revoke) {
             (true, true) => Known::Revoked,
@@ -191,35 +209,42 @@ impl<B: Broker + Sync> Cluster<B> {
             _ => Known::Unsure,
         };
         if done && revoke {
-            self.held.entry(token).or_default().push(node);
+            let nodes = if said == Said::Everywhere { 0..NODES } else { node..node + 1 };
+            self.held.entry(token).or_default().extend(nodes);
         }
         self.promises()?;
         Ok((done && !revoke).then_some(token))
     }
 
-    /// An acknowledged revocation is in force at the node that answered.
+    /// A revocation is in force wherever it was said to be.
     fn promises(&self) -> Result<(), String> {
         for (token, nodes) in &self.held {
             for node in nodes {
                 if self.verdict(*node, *token) == Some(true) {
-                    return Err(format!("token {token} passes at node {node}, which acknowledged"));
+                    return Err(format!(
+                        "token {token} passes at node {node}, which was said to refuse it"
+                    ));
                 }
             }
         }
         Ok(())
     }
 
-    fn say(&self, node: usize, token: usize, revoke: bool) -> bool {
+    fn say(&self, node: usize, token: usize, revoke: bool, wait: bool) -> Said {
         let control = self.nodes.running[node].control;
         let asked = if revoke {
             let body = json!({ "claim": "jti", "value": format!("token-{token}") });
-            ask(control, "POST", "/v1/revocations").json(&body)
+            let target = if wait { WAITING } else { "/v1/revocations" };
+            ask(control, "POST", target).json(&body)
         } else {
             let target = format!("/v1/revocations?claim=jti&value=token-{token}");
             ask(control, "DELETE", &target)
         };
-        let answer = asked.bearer(CREDENTIAL).try_send();
-        answer.is_ok_and(|answer| (200..300).contains(&answer.status))
+        match asked.bearer(CREDENTIAL).try_send().map(|answer| answer.status) {
+            Ok(201) if wait => Said::Everywhere,
+            Ok(200..300) => Said::Here,
+            _ => Said::Nothing,
+        }
     }
 
     /// Whether the token passes there; `None`: the node says that it can't know.
@@ -239,7 +264,8 @@ impl<B: Broker + Sync> Cluster<B> {
         for token in 0..TOKENS {
             if self.model[token] == Known::Unsure {
                 eventually("a revocation is acknowledged", || {
-                    self.say(token % NODES, token, true).then_some(())
+                    let said = self.say(token % NODES, token, true, false);
+                    (said != Said::Nothing).then_some(())
                 });
                 self.model[token] = Known::Revoked;
             }

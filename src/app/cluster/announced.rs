@@ -27,12 +27,17 @@ impl<F, R> Announced<F, R> {
 impl<F: RevocationFeed, R: NodeRoster> RevocationFeed for Announced<F, R> {
     async fn load(&mut self) -> Result<Checkpoint, FeedError> {
         self.voice.renew().await;
-        self.feed.load().await
+        let checkpoint = self.feed.load().await?;
+        self.voice.loaded(checkpoint.epoch, &checkpoint.upto).await;
+        Ok(checkpoint)
     }
 
     async fn next(&mut self) -> Result<FeedEvent, FeedError> {
         loop {
             let event = self.feed.next().await?;
+            if let FeedEvent::Heartbeat { at } = &event {
+                self.voice.beat(at);
+            }
             // It may be from before the announcement: the next one counts.
             if matches!(event, FeedEvent::Heartbeat { .. }) && self.voice.renew_at_a_beat().await {
                 continue;

@@ -254,6 +254,22 @@ async fn a_store_that_forgot_its_list_does_not_make_a_node_gone() {
 }
 
 #[tokio::test]
+async fn after_a_loss_of_memory_nobody_can_say_that_these_are_all() {
+    let (_roster, [a, b, c]) = three().await;
+    let record = revoke("x");
+    for member in [&a, &b, &c] {
+        member.apply(6, &record);
+        member.reached(6).await;
+    }
+    assert!(a.confirm(&record, Wait::All, SECOND * 5).await.complete);
+    a.cluster.voice.loaded(Epoch(Uuid::from_u128(9)), &cursor(1)).await;
+    let nodes = a.confirm(&record, Wait::All, SECOND / 2).await;
+    assert!(!nodes.complete && nodes.problem.is_some_and(|why| why.contains("lost its memory")));
+    assert_eq!(names(&nodes.confirmed), ["a", "b", "c"]);
+    assert!(a.confirm(&record, Wait::Nodes(3), SECOND * 5).await.complete);
+}
+
+#[tokio::test]
 async fn a_node_that_stops_leaves_at_once() {
     let (roster, [a, b, c]) = three().await;
     a.cluster.list().await.expect("listed");

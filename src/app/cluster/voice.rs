@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use crate::revocation::follower::AppliedCursor;
-use crate::revocation::{FeedError, NodeName, NodeRoster, Presence, Revocations};
+use crate::revocation::{Cursor, Epoch, FeedError, NodeName, NodeRoster, Presence, Revocations};
 
 use super::lock;
 
@@ -18,6 +18,15 @@ pub(in crate::app) struct Voice<R> {
     revocations: Arc<Revocations>,
     applied: OnceLock<AppliedCursor>,
     said: Mutex<Said>,
+    memory: Mutex<Memory>,
+}
+
+/// What is known of the store's memory, in which the nodes' announcements are too.
+#[derive(Debug, Default)]
+struct Memory {
+    reached: Option<(Epoch, Cursor)>,
+    /// When it turned out to have lost some.
+    lost: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -41,7 +50,8 @@ const AGAIN: Duration = Duration::from_secs(600);
 
 impl<R: NodeRoster> Voice<R> {
     pub(in crate::app) fn new(roster: R, own: NodeName, revocations: Arc<Revocations>) -> Self {
-        Self { roster, own, revocations, applied: OnceLock::new(), said: Mutex::default() }
+        let (applied, said, memory) = Default::default();
+        Self { roster, own, revocations, applied, said, memory }
     }
 
     /// From now on it says where this is.
@@ -98,6 +108,36 @@ impl<R: NodeRoster> Voice<R> {
             lock(&self.said).failed = Some(Instant::now());
         }
         renewed
+    }
+
+    /// The store was loaded. One that has lost its memory has lost who was there: this node says so again.
+    pub(super) async fn loaded(&self, epoch: Epoch, upto: &Cursor) {
+        let lost = {
+            let mut memory = lock(&self.memory);
+            let before = memory.reached.replace((epoch, upto.clone()));
+            let lost = before.is_some_and(|(known, at)| known != epoch || *upto < at);
+            if lost {
+                memory.lost = Some(Instant::now());
+            }
+            lost
+        };
+        if lost {
+            // What fails is tried again in a second, as any announcement.
+            drop(self.announce(FEED_WAITS).await);
+        }
+    }
+
+    /// The store's log ends here.
+    pub(super) fn beat(&self, at: &Cursor) {
+        if let Some((_, reached)) = &mut lock(&self.memory).reached {
+            reached.clone_from(at);
+        }
+    }
+
+    /// Whether a node that lives may be missing from the store's list, and unknown here: the store has
+    /// lost its memory since announcements that still hold were made.
+    pub(super) fn may_lack_nodes(&self) -> bool {
+        lock(&self.memory).lost.is_some_and(|lost| lost.elapsed() < self.lasts())
     }
 
     fn is_over(&self) -> bool {

@@ -36,6 +36,8 @@ struct Asked<'c, R> {
 /// After so long it is asked again: messages may get lost, and dead nodes drop out.
 const FIRST: Duration = Duration::from_millis(100);
 const AGAIN: Duration = Duration::from_millis(250);
+/// Why nobody can say that these are all.
+const LOST: &str = "the store has lost its memory a moment ago: a node may not be listed yet";
 
 // === impl Cluster ===
 
@@ -100,6 +102,9 @@ impl<R: NodeRoster> Cluster<R> {
             .await;
             tally.listed |= matches!(listed, Ok(Ok(())));
             tally.problem = problem(told, listed);
+            if wait == Wait::All && tally.problem.is_none() && self.voice.may_lack_nodes() {
+                tally.problem = Some(LOST.to_owned());
+            }
             let look = deadline.min(Instant::now() + pause);
             loop {
                 if self.is_enough(wait, tally) {
@@ -148,7 +153,9 @@ impl<R: NodeRoster> Cluster<R> {
     fn is_enough(&self, wait: Wait, tally: &Tally) -> bool {
         match wait {
             Wait::Own => true,
-            Wait::All => tally.listed && self.missing(tally).is_empty(),
+            Wait::All => {
+                tally.listed && !self.voice.may_lack_nodes() && self.missing(tally).is_empty()
+            }
             Wait::Nodes(count) => tally.confirmed.len() >= count as usize,
         }
     }
