@@ -13,7 +13,7 @@ use prometheus_client::metrics::{MetricType, TypedMetric};
 #[derive(Clone, Debug, Default)]
 pub struct Tally(Arc<Shards<1>>);
 
-/// Durations by [`BOUNDS`], without a lock.
+/// Durations, counted by fixed bounds from 100 µs to 10 s, without a lock.
 #[derive(Clone, Debug, Default)]
 pub struct Durations(Arc<Shards<CELLS>>);
 
