@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Method;
 use serde_json::Value;
 use thiserror::Error;
 
@@ -140,6 +141,11 @@ impl Access {
 // === impl AccessRule ===
 
 impl AccessRule {
+    /// Whether a request of this method needs no token.
+    pub fn exempts(&self, method: &Method) -> bool {
+        self.exempt_options && method == Method::OPTIONS
+    }
+
     /// Whether a credential may stand in the body.
     pub fn may_read_body(&self) -> bool {
         self.token_from.iter().any(|source| source.body_limit().is_some())

@@ -263,11 +263,11 @@ fn serve(
     let gateway = Arc::clone(house.gateway());
     let metrics = Arc::clone(house.metrics_shared());
     let worker = move |_number| {
-        let gateway = Arc::clone(&gateway);
-        let forwarder = Rc::new(Forwarder::new());
+        // One count for both, and it is the worker's own: no request touches what other cores do.
+        let rooms = Rc::new((Arc::clone(&gateway), Forwarder::new()));
         move |request, peer| {
-            let (gateway, forwarder) = (Arc::clone(&gateway), Rc::clone(&forwarder));
-            async move { gateway.handle(&forwarder, request, peer).await }
+            let rooms = Rc::clone(&rooms);
+            async move { rooms.0.handle(&rooms.1, request, peer).await }
         }
     };
     listener.serve(worker, &metrics, drain)

@@ -15,7 +15,7 @@ use std::sync::{Arc, OnceLock};
 use arc_swap::ArcSwap;
 use http::header::ACCEPT_ENCODING;
 use http::request::Parts;
-use http::{Method, Request, Response};
+use http::{Request, Response};
 use hyper::body::Incoming;
 
 use crate::access::{Access, AccessRule, Leave, Permit};
@@ -180,8 +180,7 @@ impl Gateway {
             now = self.clock.now();
         }
         let admitted = self.decide(snapshot, route, &head, now)?;
-        entry.admitted(&admitted);
-        let Admitted { route, leave, .. } = admitted;
+        let (route, leave) = entry.admitted(admitted);
         let permit = match leave {
             Leave::Given(permit) => permit,
             // In a box: the routes that ask nobody don't carry the question's size.
@@ -268,7 +267,7 @@ impl Gateway {
             Access::Public => return (None, Ok(anyone())),
             Access::Optional(rule) | Access::Required(rule) => rule,
         };
-        if rule.exempt_options && head.method == Method::OPTIONS {
+        if rule.exempts(&head.method) {
             return (None, Ok(anyone()));
         }
         let found = match Found::find(&rule.token_from, rule.reading, head) {

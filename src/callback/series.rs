@@ -7,6 +7,7 @@ use prometheus_client::metrics::histogram::Histogram;
 
 use crate::access::Verdict;
 use crate::observe::metrics::{Labels, Metrics};
+use crate::observe::sharded::Tally;
 
 use super::CallbackError;
 use super::flights::Outcome;
@@ -15,7 +16,7 @@ use super::flights::Outcome;
 #[derive(Debug)]
 pub(super) struct Series {
     asked: Counter,
-    cached: Counter,
+    cached: Tally,
     passed: Counter,
     seconds: Histogram,
     allowed: Counter,

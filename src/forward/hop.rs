@@ -19,7 +19,7 @@ static HOP_BY_HOP: [HeaderName; 9] = [
     HeaderName::from_static("proxy-connection"),
 ];
 
-/// Meant for the next hop alone too, though not of RFC 9110's list.
+/// Meant for the next hop alone too in a request, though not of RFC 9110's list.
 static REQUEST_ONLY: [HeaderName; 2] = [HeaderName::from_static("http2-settings"), header::EXPECT];
 
 /// Trailer fields are at most this many.
@@ -30,12 +30,7 @@ const TRAILER_BYTES: usize = 8 * 1024;
 /// Removes a request's. With `trailers`, says upstream that we take trailers if the client does.
 pub(super) fn strip_request(headers: &mut HeaderMap, trailers: bool) {
     let wants_trailers = trailers && lists(headers, &header::TE, "trailers");
-    strip(headers, trailers);
-    if headers.keys().any(|name| REQUEST_ONLY.contains(name)) {
-        for name in &REQUEST_ONLY {
-            headers.remove(name);
-        }
-    }
+    strip(headers, &REQUEST_ONLY, trailers);
     if wants_trailers {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
@@ -43,7 +38,7 @@ pub(super) fn strip_request(headers: &mut HeaderMap, trailers: bool) {
 
 /// Removes an answer's. With `trailers`, the announcement of trailers stays.
 pub(super) fn strip_response(headers: &mut HeaderMap, trailers: bool) {
-    strip(headers, trailers);
+    strip(headers, &[], trailers);
 }
 
 /// Keeps of a trailer section what may follow a body (RFC 9110 §6.5.1): no framing, no routing, no
@@ -61,9 +56,9 @@ pub(super) fn strip_trailers(trailers: &mut HeaderMap, identity: &IdentityNames)
     }
 }
 
-fn strip(headers: &mut HeaderMap, keep_trailer: bool) {
+fn strip(headers: &mut HeaderMap, also: &[HeaderName], keep_trailer: bool) {
     // Most heads have none: a look at each name costs less than a look-up of each field.
-    if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+    if !headers.keys().any(|name| HOP_BY_HOP.contains(name) || also.contains(name)) {
         return;
     }
     if headers.contains_key(header::CONNECTION) {
@@ -72,7 +67,7 @@ fn strip(headers: &mut HeaderMap, keep_trailer: bool) {
             headers.remove(name);
         }
     }
-    for name in &HOP_BY_HOP {
+    for name in HOP_BY_HOP.iter().chain(also) {
         if !(keep_trailer && name == header::TRAILER) {
             headers.remove(name);
         }
@@ -89,7 +84,7 @@ fn nominated(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> {
 }
 
 /// Whether a list field has the word, without case.
-fn lists(headers: &HeaderMap, field: &HeaderName, word: &str) -> bool {
+pub(super) fn lists(headers: &HeaderMap, field: &HeaderName, word: &str) -> bool {
     headers
         .get_all(field)
         .iter()

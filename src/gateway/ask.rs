@@ -29,8 +29,8 @@ impl Gateway {
         let leave = self.answered(snapshot, &route, head, entry).await;
         let moment = Moment { head, now: self.clock.now() };
         let admitted = conclude(snapshot, route, token, leave, moment)?;
-        entry.admitted(&admitted);
-        match admitted.leave {
+        let (_, leave) = entry.admitted(admitted);
+        match leave {
             Leave::Given(permit) => Ok(permit),
             // Not reached: an answered permit no longer waits.
             Leave::Pending(_) => Err(Refused::of(CallbackError::Failed.into())),

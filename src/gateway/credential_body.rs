@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use http::Method;
 use http::request::Parts;
 use hyper::body::Incoming;
 
@@ -19,7 +18,7 @@ pub(super) async fn read_body(
     patience: Duration,
 ) -> Result<(), ForwardError> {
     let Some(rule) = route.access.rule() else { return Ok(()) };
-    if rule.exempt_options && head.method == Method::OPTIONS {
+    if rule.exempts(&head.method) {
         return Ok(());
     }
     // What does not go on must be found, whether or not it is the one that counts.

@@ -14,6 +14,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
+use crate::access::Leave;
 use crate::clock::UnixTime;
 use crate::config::{ErrorForm, ErrorProfile};
 use crate::forward::{BodyError, RequestId, ResponseBody, client_address};
@@ -121,10 +122,13 @@ impl Entry {
         self.token.clone()
     }
 
-    pub(super) fn admitted(&mut self, admitted: &Admitted) {
-        self.route = Some(Arc::clone(&admitted.route));
-        self.token.clone_from(&admitted.token);
-        self.shadowed = admitted.shadowed.as_ref().map(Rejection::reason);
+    /// Takes the token over; what goes on is the leave.
+    pub(super) fn admitted(&mut self, admitted: Admitted) -> (Arc<Route>, Leave) {
+        let Admitted { route, token, leave, shadowed } = admitted;
+        self.route = Some(Arc::clone(&route));
+        self.token = token;
+        self.shadowed = shadowed.as_ref().map(Rejection::reason);
+        (route, leave)
     }
 
     /// The upstream's answer, to be told when its body has ended.

@@ -184,39 +184,37 @@ impl Setting {
         let mut timer = Deadline::new();
         let mut last_word: Option<Instant> = None;
         let mut quiet_since: Option<Instant> = None;
-        poll_fn(|cx: &mut Context<'_>| {
-            within(|| {
-                if !draining && begun.as_mut().poll(cx).is_ready() {
-                    draining = true;
-                    connection.as_mut().end_gracefully();
-                }
-                if connection.as_mut().poll(cx).is_ready() {
-                    return Poll::Ready(());
-                }
-                // An idle HTTP/2 client need not answer the PING of a graceful GOAWAY; it holds nobody up.
-                if draining && !farewell.is_zero() && activity.is_quiet() {
-                    let since = *quiet_since.get_or_insert_with(recent);
-                    return timer.poll_passed(cx, since + farewell);
-                }
-                quiet_since = None;
-                if let Some(end) = last_word {
-                    return timer.poll_passed(cx, end);
-                }
-                let Some(deadline) = activity.deadline(&self.limits) else {
-                    // Not the client's turn: look again after a while, in case nothing wakes us then.
-                    let later = recent() + self.limits.idle_timeout;
-                    return timer.poll_passed(cx, later);
-                };
-                if timer.poll_passed(cx, deadline).is_pending() {
-                    return Poll::Pending;
-                }
+        let mut step = |cx: &mut Context<'_>| {
+            if !draining && begun.as_mut().poll(cx).is_ready() {
+                draining = true;
                 connection.as_mut().end_gracefully();
-                last_word = Some(recent() + farewell);
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            })
-        })
-        .await;
+            }
+            if connection.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            // An idle HTTP/2 client need not answer the PING of a graceful GOAWAY; it holds nobody up.
+            if draining && !farewell.is_zero() && activity.is_quiet() {
+                let since = *quiet_since.get_or_insert_with(recent);
+                return timer.poll_passed(cx, since + farewell);
+            }
+            quiet_since = None;
+            if let Some(end) = last_word {
+                return timer.poll_passed(cx, end);
+            }
+            let Some(deadline) = activity.deadline(&self.limits) else {
+                // Not the client's turn: look again after a while, in case nothing wakes us then.
+                let later = recent() + self.limits.idle_timeout;
+                return timer.poll_passed(cx, later);
+            };
+            if timer.poll_passed(cx, deadline).is_pending() {
+                return Poll::Pending;
+            }
+            connection.as_mut().end_gracefully();
+            last_word = Some(recent() + farewell);
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        };
+        poll_fn(|cx| within(|| step(cx))).await;
     }
 }
 

@@ -68,12 +68,9 @@ pub struct AccessRecord<'a> {
     pub duration_us: u64,
 }
 
-/// The workers' end of the log; cheap to clone.
-#[derive(Clone, Debug)]
-pub struct AccessLog {
-    shelves: Option<Arc<Shelves>>,
-    dropped: Counter,
-}
+/// The workers' end of the log; cheap to clone. The default writes nowhere.
+#[derive(Clone, Debug, Default)]
+pub struct AccessLog(Option<Arc<Shelves>>);
 
 /// The writing thread.
 #[derive(Debug)]
@@ -85,41 +82,34 @@ impl AccessLog {
     /// Opens the destination and starts its thread.
     pub fn open(destination: Destination, dropped: Counter) -> io::Result<(Self, Writer)> {
         let out = match &destination {
-            Destination::Off => return Ok((Self { shelves: None, dropped }, Writer(None))),
+            Destination::Off => return Ok((Self(None), Writer(None))),
             Destination::Stdout => Out::Stdout(io::stdout()),
             Destination::File(path) => Out::file(path)?,
         };
-        let shelves = Arc::new(Shelves::default());
+        let shelves = Arc::new(Shelves::new(dropped));
         let thread = writer::start(Arc::clone(&shelves), out)?;
         let writer = Writer(Some((Arc::clone(&shelves), thread)));
-        Ok((Self { shelves: Some(shelves), dropped }, writer))
+        Ok((Self(Some(shelves)), writer))
     }
 
     /// Whether anything is written at all.
     pub const fn is_on(&self) -> bool {
-        self.shelves.is_some()
+        self.0.is_some()
     }
 
     /// Hands one line over, or drops and counts it.
     pub fn write(&self, record: &AccessRecord<'_>) {
-        let Some(shelves) = &self.shelves else { return };
+        let Some(shelves) = &self.0 else { return };
         if !shelves.lay(|lines| line::append(lines, record).is_ok()) {
-            self.dropped.inc();
+            shelves.dropped.inc();
         }
     }
 
     /// Opens the file again, after it was moved away (SIGHUP).
     pub fn reopen(&self) {
-        if let Some(shelves) = &self.shelves {
+        if let Some(shelves) = &self.0 {
             shelves.reopen();
         }
-    }
-}
-
-/// A log that writes nowhere.
-impl Default for AccessLog {
-    fn default() -> Self {
-        Self { shelves: None, dropped: Counter::default() }
     }
 }
 

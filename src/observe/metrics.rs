@@ -85,7 +85,7 @@ pub struct Metrics {
     /// Questions that callbacks were asked, by callback.
     pub callback_asked: Family<Labels, Counter>,
     /// Requests for which a kept verdict was found, by callback.
-    pub callback_cached: Family<Labels, Counter>,
+    pub callback_cached: Family<Labels, Tally>,
     /// Verdicts that questions brought, by callback and verdict (`allow`, `deny`, `inactive`).
     pub callback_verdicts: Family<Labels, Counter>,
     /// Questions that brought no verdict, by callback and reason.

@@ -34,7 +34,7 @@ const BOUNDS: [u64; 16] = [
 const CELLS: usize = BOUNDS.len() + 2;
 const SUM: usize = CELLS - 1;
 /// Threads beyond so many share shards.
-const SHARDS: usize = 16;
+pub(super) const SHARDS: usize = 16;
 
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 

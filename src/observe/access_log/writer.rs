@@ -11,12 +11,16 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
 use std::time::Duration;
 
-use crate::observe::sharded::place;
+use prometheus_client::metrics::counter::Counter;
+
+use crate::observe::sharded::{SHARDS, place};
 
 /// What the workers and the writing thread share.
 #[derive(Debug, Default)]
 pub(super) struct Shelves {
-    shelves: [Shelf; SHELVES],
+    /// Lines that found no room.
+    pub(super) dropped: Counter,
+    shelves: [Shelf; SHARDS],
     asleep: AtomicBool,
     reopen: AtomicBool,
     ended: AtomicBool,
@@ -35,8 +39,6 @@ pub(super) enum Out {
 #[repr(align(128))]
 struct Shelf(Mutex<Vec<u8>>);
 
-/// Workers beyond so many share shelves.
-const SHELVES: usize = 16;
 /// A shelf that holds so much takes no more (bytes).
 const FULL: usize = 4 << 20;
 /// A buffer that has grown beyond is not kept (bytes).
@@ -47,9 +49,14 @@ const PACE: Duration = Duration::from_millis(20);
 // === impl Shelves ===
 
 impl Shelves {
+    /// Empty ones; `dropped` counts the lines that find no room.
+    pub(super) fn new(dropped: Counter) -> Self {
+        Self { dropped, ..Self::default() }
+    }
+
     /// Lays one line down; false when there is no room, or `write` could not make it.
     pub(super) fn lay(&self, write: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
-        let mut lines = self.shelves[place() % SHELVES].lock();
+        let mut lines = self.shelves[place()].lock();
         if lines.len() >= FULL {
             return false;
         }
