@@ -3,12 +3,13 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::response::Parts;
+use http::{HeaderMap, Response};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
 use crate::body::Fixed;
 use crate::deadline::Patience;
@@ -17,6 +18,7 @@ use crate::request::IdentityNames;
 use super::error::BodyError;
 use super::exchange::Link;
 use super::hop::strip_trailers;
+use super::http1::{self, Answer, Part};
 use super::pool::Lease;
 use super::resumed::Resumed;
 
@@ -31,16 +33,31 @@ pub enum ResponseBody {
     Resumed(Box<Resumed>),
 }
 
+/// An answer whose body is still to be read.
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub(super) head: Parts,
+    pub(super) body: http1::Body,
+    source: Source,
+}
+
 /// An upstream's body and the connection it comes from.
 #[derive(Debug)]
 pub struct UpstreamBody {
-    body: Incoming,
-    /// Gone once it was given back, or has ended.
-    link: Option<Box<Link>>,
-    lease: Lease,
+    body: http1::Body,
+    source: Source,
     patience: Patience,
     /// Trailers pass, without these names.
     trailers: Option<Arc<IdentityNames>>,
+}
+
+/// Where a body comes from, and what becomes of that afterwards.
+#[derive(Debug)]
+struct Source {
+    /// Gone once it was given back, or has ended.
+    link: Option<Box<Link>>,
+    lease: Lease,
+    reusable: bool,
 }
 
 // === impl ResponseBody ===
@@ -90,28 +107,41 @@ impl Body for ResponseBody {
     }
 }
 
+// === impl Answered ===
+
+impl Answered {
+    pub(super) fn new(answer: Answer, link: Box<Link>, lease: Lease) -> Self {
+        let Answer { head, body, reusable } = answer;
+        Self { head, body, source: Source { link: Some(link), lease, reusable } }
+    }
+
+    /// The answer for the client. A body that is all there gives the connection back at once.
+    pub(super) fn into_response(
+        self,
+        patience: Duration,
+        trailers: Option<Arc<IdentityNames>>,
+    ) -> Response<ResponseBody> {
+        let Self { head, mut body, mut source } = self;
+        let read = source.link.as_mut().and_then(|link| body.take_whole(&mut link.read));
+        let body = match read {
+            Some(whole) => {
+                source.release();
+                ResponseBody::Fixed(Fixed::new(whole))
+            }
+            None => {
+                let patience = Patience::new(patience);
+                ResponseBody::Upstream(Box::new(UpstreamBody { body, source, patience, trailers }))
+            }
+        };
+        Response::from_parts(head, body)
+    }
+}
+
 // === impl UpstreamBody ===
 
 impl UpstreamBody {
-    /// The body of an answer that came over `link`. An empty one gives the connection back at once.
-    pub(super) fn attach(
-        body: Incoming,
-        link: Box<Link>,
-        lease: Lease,
-        patience: Duration,
-        trailers: Option<Arc<IdentityNames>>,
-    ) -> ResponseBody {
-        let patience = Patience::new(patience);
-        let mut it = Self { body, link: Some(link), lease, patience, trailers };
-        if it.body.is_end_stream() {
-            it.release();
-            return ResponseBody::empty();
-        }
-        ResponseBody::Upstream(Box::new(it))
-    }
-
     pub(super) fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.is_ended()
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {
@@ -122,78 +152,63 @@ impl UpstreamBody {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Poll::Ready(frame) = self.poll_incoming(cx) else {
-            let Some(link) = &mut self.link else {
-                // The connection has ended: nothing can come any more.
-                return Poll::Ready(Some(Err(BodyError::Broken)));
-            };
-            if self.patience.poll_lost(cx, &mut link.timer).is_pending() {
-                return Poll::Pending;
+        let Poll::Ready(part) = self.poll_part(cx) else {
+            if let Some(link) = &mut self.source.link {
+                ready!(self.patience.poll_lost(cx, &mut link.timer));
             }
-            self.link = None;
+            self.source.link = None;
             return Poll::Ready(Some(Err(BodyError::Stalled)));
         };
         self.patience.progress();
-        match frame {
-            None => {
-                self.release();
-                Poll::Ready(None)
-            }
-            Some(Err(_)) => {
-                self.link = None;
-                Poll::Ready(Some(Err(BodyError::Broken)))
-            }
-            Some(Ok(frame)) => Poll::Ready(self.pass(frame)),
+        if self.body.is_ended() {
+            self.source.release();
         }
+        Poll::Ready(match part {
+            Ok(Part::Data(data)) => Some(Ok(Frame::data(data))),
+            Ok(Part::Trailers(trailers)) => self.pass(trailers).map(Ok),
+            Ok(Part::End | Part::More) => None,
+            Err(error) => {
+                self.source.link = None;
+                Some(Err(error))
+            }
+        })
     }
 
-    /// The next frame, driving the connection until it can give none.
-    fn poll_incoming(
-        &mut self,
-        cx: &Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        if let Poll::Ready(frame) = self.poll_quietly() {
-            return Poll::Ready(frame);
-        }
-        if let Some(link) = &mut self.link
-            && link.poll_connection(cx).is_ready()
-        {
-            self.link = None;
-        }
-        self.poll_quietly()
-    }
-
-    /// What the connection has ready. It is polled by us alone, before we wait: neither need wake us.
-    fn poll_quietly(&mut self) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let Self { body, link, .. } = self;
-        let mut quiet = Context::from_waker(Waker::noop());
-        match link {
-            Some(link) => link.deaf(|| Pin::new(body).poll_frame(&mut quiet)),
-            None => Pin::new(body).poll_frame(&mut quiet),
-        }
-    }
-
-    fn pass(&mut self, frame: Frame<Bytes>) -> Option<Result<Frame<Bytes>, BodyError>> {
-        let frame = match frame.into_data() {
-            Ok(data) => {
-                // hyper does not ask again after the last part of a known length.
-                if self.body.is_end_stream() {
-                    self.release();
-                }
-                return Some(Ok(Frame::data(data)));
-            }
-            Err(frame) => frame,
+    /// The next piece, while what is left of the upload goes on.
+    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Result<Part, BodyError>> {
+        let Some(link) = &mut self.source.link else {
+            let ended = self.body.is_ended();
+            return Poll::Ready(if ended { Ok(Part::End) } else { Err(BodyError::Broken) });
         };
-        self.release();
-        let mut trailers = frame.into_trailers().ok()?;
-        strip_trailers(&mut trailers, self.trailers.as_ref()?);
-        (!trailers.is_empty()).then(|| Ok(Frame::trailers(trailers)))
+        if let Poll::Ready(Err(_)) = link.poll_send(cx) {
+            return Poll::Ready(Err(BodyError::Broken));
+        }
+        loop {
+            match self.body.next(&mut link.read) {
+                Ok(Part::More) => {}
+                part => return Poll::Ready(part.map_err(|_| BodyError::Broken)),
+            }
+            if let Ok(0) | Err(_) = ready!(link.poll_read(cx)) {
+                let closed = self.body.close();
+                return Poll::Ready(closed.map(|()| Part::End).map_err(|_| BodyError::Broken));
+            }
+        }
     }
 
+    fn pass(&self, mut trailers: HeaderMap) -> Option<Frame<Bytes>> {
+        strip_trailers(&mut trailers, self.trailers.as_ref()?);
+        (!trailers.is_empty()).then(|| Frame::trailers(trailers))
+    }
+}
+
+// === impl Source ===
+
+impl Source {
     /// Gives the connection back if it can carry another request.
     fn release(&mut self) {
         if let Some(mut link) = self.link.take()
-            && link.is_alive()
+            && self.reusable
+            && link.rest()
         {
             self.lease.keep(link);
         }

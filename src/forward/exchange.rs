@@ -1,49 +1,52 @@
 //! One connection to an upstream, driven by the task of the request that uses it: no task is spawned
 //! and nothing is woken in between.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
-use hyper::client::conn::http1::{Builder, Connection, SendRequest};
-use hyper_util::rt::TokioIo;
+use bytes::BytesMut;
+use http::Method;
+use http::request::Parts;
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::deadline::Deadline;
 use crate::instant::recent;
 
-use super::ear::Ear;
-use super::error::ForwardError;
-use super::half::Half;
+use super::error::{BodyError, ForwardError};
+use super::http1::{Answer, Outgoing, read_answer};
 use super::upload::{Upload, UploadState};
 
 /// One upstream connection, either kept or in use by one request.
 #[derive(Debug)]
 pub(super) struct Link {
-    sender: SendRequest<Upload>,
-    connection: Connection<TokioIo<Half>, Upload>,
-    ear: Ear,
+    stream: TcpStream,
+    pub(super) read: BytesMut,
+    /// Bytes that the next reading has room for.
+    room: usize,
+    outgoing: Outgoing,
     pub(super) timer: Deadline,
 }
 
 /// Why there is no answer on this connection.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The connection was gone before the request touched it; here it is back.
-    Unsent(Box<Request<Upload>>),
-    /// The connection ended without a byte of an answer.
+    /// The connection was gone before the request touched it; here its upload is back.
+    Unsent(Upload),
+    /// The connection ended without an answer.
     Died,
     /// Anything else.
     Final(ForwardError),
 }
 
-/// Read buffer of one connection, bytes; also the longest head of an answer.
-const BUFFER: usize = 128 * 1024;
+/// Room for a first reading, bytes: most answers are shorter.
+const ROOM: usize = 8 * 1024;
+/// Room for a reading of a long body, bytes.
+const MOST_ROOM: usize = 128 * 1024;
 
 // === impl Link ===
 
@@ -61,83 +64,95 @@ impl Link {
         let Ok(Ok(stream)) = timeout(patience, open).await else {
             return Err(ForwardError::Connect);
         };
-        let io = TokioIo::new(Half::new(stream));
-        let handshake = Builder::new().writev(false).max_buf_size(BUFFER).handshake(io).await;
-        let (sender, connection) = handshake.ok().ok_or(ForwardError::Connect)?;
-        Ok(Box::new(Self { sender, connection, ear: Ear::new(), timer: Deadline::new() }))
+        Ok(Box::new(Self {
+            stream,
+            read: BytesMut::new(),
+            room: ROOM,
+            outgoing: Outgoing::new(),
+            timer: Deadline::new(),
+        }))
     }
 
-    /// Whether it is open, quiet and ready for another request. Wakes nobody later.
-    pub(super) fn is_alive(&mut self) -> bool {
-        self.ear.forget();
-        let mut context = Context::from_waker(Waker::noop());
-        let polled = Pin::new(&mut self.connection).poll(&mut context);
-        polled.is_pending() && self.sender.is_ready()
+    /// Whether it is open and quiet: an upstream that says something unasked, or ends, is done with.
+    pub(super) fn is_alive(&self) -> bool {
+        let read = self.stream.try_read(&mut [0]);
+        matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
-    /// Drives the connection. Ready: it has ended and must not be polled again.
-    pub(super) fn poll_connection(&mut self, cx: &Context<'_>) -> Poll<hyper::Result<()>> {
-        let mut context = Context::from_waker(self.ear.listen(cx));
-        Pin::new(&mut self.connection).poll(&mut context)
+    /// Whether it can carry another request after this one. From now on it wakes nobody.
+    pub(super) fn rest(&mut self) -> bool {
+        if !self.outgoing.is_done() || !self.read.is_empty() {
+            return false;
+        }
+        let polled = self.stream.poll_read_ready(&mut Context::from_waker(Waker::noop()));
+        polled.is_pending() || self.is_alive()
     }
 
-    /// Runs what would wake the connection, of which its task needs no word.
-    pub(super) fn deaf<T>(&self, part: impl FnOnce() -> T) -> T {
-        self.ear.deaf(part)
+    /// Sends what is left of the request. An error is the client's.
+    pub(super) fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
+        self.outgoing.poll(cx, &mut self.stream)
+    }
+
+    /// Reads more; nothing, or an error, is the connection's end.
+    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.read.reserve(self.room);
+        let polled = pin!(self.stream.read_buf(&mut self.read)).poll(cx);
+        if let Poll::Ready(Ok(count)) = polled
+            && count >= self.room
+        {
+            self.room = (self.room * 2).min(MOST_ROOM);
+        }
+        polled
     }
 
     /// Sends a request and waits for the answer's head. The patience counts from the last byte of an
     /// upload that moved, and not while it is the client who is slow.
     pub(super) async fn send(
         &mut self,
-        request: Request<Upload>,
+        head: &Parts,
+        upload: Upload,
         state: &UploadState,
         patience: Duration,
-    ) -> Result<Response<Incoming>, Failure> {
+    ) -> Result<Answer, Failure> {
+        self.outgoing.begin(head, upload);
+        self.room = ROOM;
         let sent = recent();
-        let mut answer = pin!(self.sender.try_send_request(request));
-        let mut ended = false;
-        let result = poll_fn(|cx| {
-            if !ended && self.poll_connection(cx).is_ready() {
-                ended = true;
+        poll_fn(|cx| {
+            if let Poll::Ready(Err(error)) = self.poll_send(cx) {
+                return Poll::Ready(Err(Failure::Final(error.into())));
             }
-            // The connection is polled right before, by us alone: its word needs no waker.
-            let mut quiet = Context::from_waker(Waker::noop());
-            if let Poll::Ready(result) = answer.as_mut().poll(&mut quiet) {
-                return Poll::Ready(Some(result));
+            if let Some(upload) = self.outgoing.take_unsent() {
+                return Poll::Ready(Err(Failure::Unsent(upload)));
             }
-            if ended {
-                return Poll::Ready(None);
+            if let Poll::Ready(answer) = self.poll_answer(cx, &head.method) {
+                return Poll::Ready(answer);
             }
             if state.waits_for_client() {
                 return Poll::Pending;
             }
             let start = state.progress().map_or(sent, |progress| progress.max(sent));
-            self.timer.poll_passed(cx, start + patience).map(|()| None)
+            let passed = self.timer.poll_passed(cx, start + patience);
+            passed.map(|()| Err(Failure::Final(ForwardError::Timeout)))
         })
-        .await;
-        match result {
-            Some(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                // Nobody asked for it: `Upgrade` was removed.
-                Err(Failure::Final(ForwardError::Protocol))
-            }
-            Some(Ok(response)) => Ok(response),
-            Some(Err(mut error)) => Err(match error.take_message() {
-                Some(request) => Failure::Unsent(Box::new(request)),
-                None => failure(error.error().is_parse(), state),
-            }),
-            None if ended => Err(failure(false, state)),
-            None => Err(Failure::Final(ForwardError::Timeout)),
-        }
+        .await
     }
-}
 
-// === free functions ===
-
-fn failure(unreadable: bool, state: &UploadState) -> Failure {
-    match state.failure() {
-        Some(body) => Failure::Final(body.into()),
-        None if unreadable => Failure::Final(ForwardError::Protocol),
-        None => Failure::Died,
+    fn poll_answer(
+        &mut self,
+        cx: &mut Context<'_>,
+        method: &Method,
+    ) -> Poll<Result<Answer, Failure>> {
+        loop {
+            match self.poll_read(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(Failure::Died)),
+                Poll::Ready(Ok(_)) => {}
+            }
+            match read_answer(&mut self.read, method) {
+                Ok(None) => {}
+                Ok(Some(answer)) => return Poll::Ready(Ok(answer)),
+                Err(_) => return Poll::Ready(Err(Failure::Final(ForwardError::Protocol))),
+            }
+        }
     }
 }

@@ -3,8 +3,7 @@
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Uri, Version, response};
-use http_body::Body;
-use hyper::body::Incoming;
+use http_body::Body as _;
 
 use crate::access::Permit;
 use crate::config::ForwardConfig;
@@ -15,7 +14,7 @@ use crate::token::TokenSource;
 use super::error::ForwardError;
 use super::request_id::{RequestId, X_REQUEST_ID, check_trace};
 use super::upload::Upload;
-use super::{credential, forwarded, hop, identity};
+use super::{credential, forwarded, hop, http1, identity};
 
 /// What a request's head depends on.
 #[derive(Debug)]
@@ -54,11 +53,10 @@ pub(super) fn prepare(
 }
 
 /// Makes of an upstream's head the one for the client.
-pub(super) fn clean_answer(head: &mut response::Parts, body: &Incoming, trailers: bool) {
+pub(super) fn clean_answer(head: &mut response::Parts, body: &http1::Body, trailers: bool) {
     hop::strip_response(&mut head.headers, trailers);
-    head.version = Version::HTTP_11;
-    if !body.is_end_stream() && body.size_hint().exact().is_none() {
-        // hyper goes by the coding when both are there (RFC 9112 §6.3).
+    if body.size_hint().exact().is_none() {
+        // The coding counts when both are there (RFC 9112 §6.3).
         head.headers.remove(header::CONTENT_LENGTH);
     } else {
         keep_first(&mut head.headers);
@@ -75,7 +73,7 @@ fn host(parts: &Parts) -> Result<HeaderValue, ForwardError> {
     HeaderValue::from_str(authority).ok().ok_or(ForwardError::Protocol)
 }
 
-/// hyper sets the length of a body it knows; an unknown one is chunked, whatever the method.
+/// One framing: a body of known length says it, an unknown one is chunked, whatever the method.
 fn set_framing(parts: &mut Parts, upload: &Upload) {
     let headers = &mut parts.headers;
     if upload.is_end_stream() {
@@ -86,8 +84,10 @@ fn set_framing(parts: &mut Parts, upload: &Upload) {
         }
         return;
     }
-    headers.remove(header::CONTENT_LENGTH);
-    if upload.size_hint().exact().is_none() {
+    if let Some(length) = upload.size_hint().exact() {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    } else {
+        headers.remove(header::CONTENT_LENGTH);
         headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
 }

@@ -20,14 +20,13 @@ use crate::token::TokenSource;
 
 mod credential;
 mod download;
-mod ear;
 mod error;
 mod exchange;
 mod forwarded;
-mod half;
 mod head;
 mod health;
 mod hop;
+mod http1;
 mod identity;
 mod pool;
 mod request_id;
@@ -135,13 +134,11 @@ impl Forwarder {
             identity: exchange.identity,
         };
         head::prepare(&mut parts, &upload, &setting)?;
-        let request = Request::from_parts(parts, upload);
-        let sending = send::Sending { pools: &self.pools, upstream, permit: &permit, state };
-        let (response, link, lease) = sending.run(request).await?;
-        let (mut head, body) = response.into_parts();
-        head::clean_answer(&mut head, &body, forward.trailers);
-        let body = UpstreamBody::attach(body, link, lease, upstream.idle_timeout, trailers);
-        Ok(Response::from_parts(head, body))
+        let (pools, permit) = (&*self.pools, &permit);
+        let sending = send::Sending { pools, upstream, permit, head: &parts, state };
+        let mut answered = sending.run(upload).await?;
+        head::clean_answer(&mut answered.head, &answered.body, forward.trailers);
+        Ok(answered.into_response(upstream.idle_timeout, trailers))
     }
 }
 

@@ -99,7 +99,7 @@ impl Pool {
         let max_idle = self.max_idle.get();
         self.idle
             .borrow_mut()
-            .retain_mut(|idle| idle.since.elapsed() < max_idle && idle.link.is_alive());
+            .retain(|idle| idle.since.elapsed() < max_idle && idle.link.is_alive());
     }
 }
 
@@ -109,7 +109,7 @@ impl Lease {
     /// The connection that was used last and still lives.
     pub(super) fn checkout(&self) -> Option<Box<Link>> {
         loop {
-            let Idle { mut link, since } = self.0.idle.borrow_mut().pop()?;
+            let Idle { link, since } = self.0.idle.borrow_mut().pop()?;
             if recent().duration_since(since) >= self.0.max_idle.get() {
                 // The others are older.
                 self.0.idle.borrow_mut().clear();

@@ -5,7 +5,8 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::{BodyExt as _, Collected};
 
 use super::{BodyError, ResponseBody, UpstreamBody};
 
@@ -24,7 +25,16 @@ impl ResponseBody {
     /// The whole body of an upstream's answer, when it is not longer than `limit` bytes and ends
     /// cleanly without trailers; else a body that gives it as it comes.
     pub async fn read_whole(self, limit: usize) -> Result<Bytes, Self> {
-        let Self::Upstream(mut body) = self else { return Err(self) };
+        let mut body = match self {
+            Self::Upstream(body) => body,
+            Self::Fixed(body) if body.size_hint().upper() <= Some(limit as u64) => {
+                return Ok(body
+                    .collect()
+                    .await
+                    .map_or_else(|never| match never {}, Collected::to_bytes));
+            }
+            other @ (Self::Fixed(_) | Self::Resumed(_)) => return Err(other),
+        };
         let mut read = BytesMut::new();
         let last = loop {
             if body.is_end_stream() {

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use http::{Method, Request, Response};
-use hyper::body::Incoming;
+use http::Method;
+use http::request::Parts;
 
 use crate::access::Permit;
 
+use super::download::Answered;
 use super::error::ForwardError;
 use super::exchange::{Failure, Link};
+use super::http1::Answer;
 use super::pool::{Lease, Pools};
 use super::upload::{Upload, UploadState};
 use super::upstream::{Endpoint, Tried, Upstream};
@@ -19,30 +21,31 @@ pub(super) struct Sending<'r> {
     pub(super) pools: &'r Pools,
     pub(super) upstream: &'r Upstream,
     pub(super) permit: &'r Permit,
+    pub(super) head: &'r Parts,
     pub(super) state: UploadState,
 }
-
-/// An answer's head, the connection its body comes over, and the place in its pool.
-type Answered = (Response<Incoming>, Box<Link>, Lease);
 
 // === impl Sending ===
 
 impl Sending<'_> {
     /// Tries until there is an answer or no attempt is left. A request is sent again only when none of
     /// it was sent, or when it is idempotent, has no body, and a kept connection died under it.
-    pub(super) async fn run(&self, mut request: Request<Upload>) -> Result<Answered, ForwardError> {
+    pub(super) async fn run(&self, mut upload: Upload) -> Result<Answered, ForwardError> {
         let mut left = self.upstream.retries;
         let mut tried = Tried::default();
         let mut last = ForwardError::NoEndpoint;
         while let Some((place, endpoint)) = self.upstream.choose(self.pools, self.permit, tried) {
             let lease = self.pools.lease(endpoint, self.upstream.idle_timeout);
-            request = match self.try_kept(request, &lease, left > 0).await {
-                Ok(Ok((response, link))) => return Ok((response, link, lease)),
-                Ok(Err(request)) => request,
+            upload = match self.try_kept(upload, &lease, left > 0).await {
+                Ok(Ok((answer, link))) => return Ok(Answered::new(answer, link, lease)),
+                Ok(Err(upload)) => upload,
                 Err(error) => return Err(self.counted(error)),
             };
             match self.connect(endpoint).await {
-                Ok(link) => return self.send_fresh(request, link, lease).await,
+                Ok(link) => {
+                    let (answer, link) = self.send_fresh(upload, link).await?;
+                    return Ok(Answered::new(answer, link, lease));
+                }
                 Err(error) => last = self.counted(error),
             }
             tried.add(place);
@@ -54,36 +57,41 @@ impl Sending<'_> {
         Err(last)
     }
 
-    /// Over a kept connection; gives the request back when it needs a new one.
+    /// Over a kept connection; gives the upload back when the request needs a new one.
     async fn try_kept(
         &self,
-        mut request: Request<Upload>,
+        mut upload: Upload,
         lease: &Lease,
         may_repeat: bool,
-    ) -> Result<Result<(Response<Incoming>, Box<Link>), Request<Upload>>, ForwardError> {
+    ) -> Result<Result<(Answer, Box<Link>), Upload>, ForwardError> {
         while let Some(mut link) = lease.checkout() {
-            let spare = (may_repeat && self.is_repeatable(&request)).then(|| copy(&request));
-            match link.send(request, &self.state, self.upstream.response_timeout).await {
-                Ok(response) => return Ok(Ok((response, link))),
-                Err(Failure::Unsent(unsent)) => request = *unsent,
-                Err(Failure::Died) => return spare.ok_or(ForwardError::Connect).map(Err),
+            match self.send(upload, &mut link).await {
+                Ok(answer) => return Ok(Ok((answer, link))),
+                Err(Failure::Unsent(unsent)) => upload = unsent,
+                Err(Failure::Died) if may_repeat && self.is_repeatable() => {
+                    return Ok(Err(Upload::empty()));
+                }
+                Err(Failure::Died) => return Err(ForwardError::Connect),
                 Err(Failure::Final(error)) => return Err(error),
             }
         }
-        Ok(Err(request))
+        Ok(Err(upload))
     }
 
     async fn send_fresh(
         &self,
-        request: Request<Upload>,
+        upload: Upload,
         mut link: Box<Link>,
-        lease: Lease,
-    ) -> Result<Answered, ForwardError> {
-        match link.send(request, &self.state, self.upstream.response_timeout).await {
-            Ok(response) => Ok((response, link, lease)),
+    ) -> Result<(Answer, Box<Link>), ForwardError> {
+        match self.send(upload, &mut link).await {
+            Ok(answer) => Ok((answer, link)),
             Err(Failure::Unsent(_) | Failure::Died) => Err(self.counted(ForwardError::Connect)),
             Err(Failure::Final(error)) => Err(self.counted(error)),
         }
+    }
+
+    async fn send(&self, upload: Upload, link: &mut Link) -> Result<Answer, Failure> {
+        link.send(self.head, upload, &self.state, self.upstream.response_timeout).await
     }
 
     async fn connect(&self, endpoint: &Arc<Endpoint>) -> Result<Box<Link>, ForwardError> {
@@ -97,10 +105,10 @@ impl Sending<'_> {
         connected
     }
 
-    fn is_repeatable(&self, request: &Request<Upload>) -> bool {
+    fn is_repeatable(&self) -> bool {
         // RFC 9110 §9.2.2; POST and PATCH may have been acted upon.
         let idempotent = [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE];
-        !self.state.has_body() && idempotent.contains(request.method())
+        !self.state.has_body() && idempotent.contains(&self.head.method)
     }
 
     fn counted(&self, error: ForwardError) -> ForwardError {
@@ -116,14 +124,4 @@ impl Sending<'_> {
         };
         error
     }
-}
-
-// === free functions ===
-
-fn copy(request: &Request<Upload>) -> Request<Upload> {
-    let mut copy = Request::new(Upload::empty());
-    copy.method_mut().clone_from(request.method());
-    copy.uri_mut().clone_from(request.uri());
-    copy.headers_mut().clone_from(request.headers());
-    copy
 }

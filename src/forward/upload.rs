@@ -62,7 +62,6 @@ struct Pace {
 
 #[derive(Debug)]
 struct Shared {
-    failure: Cell<Option<BodyError>>,
     progress: Cell<Instant>,
     waits: Cell<bool>,
 }
@@ -104,11 +103,7 @@ impl Upload {
         if body.is_end_stream() {
             return (Self(None), UploadState(None));
         }
-        let shared = Rc::new(Shared {
-            failure: Cell::new(None),
-            progress: Cell::new(recent()),
-            waits: Cell::new(false),
-        });
+        let shared = Rc::new(Shared { progress: Cell::new(recent()), waits: Cell::new(false) });
         let stream = Stream {
             body,
             left: limit,
@@ -132,9 +127,6 @@ impl Body for Upload {
         let Some(stream) = &mut self.0 else { return Poll::Ready(None) };
         let polled = stream.poll_frame(cx);
         stream.shared.waits.set(polled.is_pending());
-        if let Poll::Ready(Some(Err(error))) = polled {
-            stream.shared.failure.set(Some(error));
-        }
         polled
     }
 
@@ -153,11 +145,6 @@ impl UploadState {
     /// Whether there is a body at all.
     pub(super) const fn has_body(&self) -> bool {
         self.0.is_some()
-    }
-
-    /// Why the client's body ended early, if it did.
-    pub(super) fn failure(&self) -> Option<BodyError> {
-        self.0.as_ref()?.failure.get()
     }
 
     /// When the last part went upstream.
