@@ -18,6 +18,7 @@ use crate::deadline::Deadline;
 use crate::instant::recent;
 
 use super::error::{BodyError, ForwardError};
+use super::head::OwnFields;
 use super::http1::{Answer, Outgoing, read_answer};
 use super::upload::{Upload, UploadState};
 
@@ -109,12 +110,12 @@ impl Link {
     /// upload that moved, and not while it is the client who is slow.
     pub(super) async fn send(
         &mut self,
-        head: &Parts,
+        (head, own): (&Parts, &OwnFields),
         upload: Upload,
         state: &UploadState,
         patience: Duration,
     ) -> Result<Answer, Failure> {
-        self.outgoing.begin(head, upload);
+        self.outgoing.begin(head, own, upload);
         self.room = ROOM;
         let sent = recent();
         poll_fn(|cx| {

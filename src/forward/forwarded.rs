@@ -11,6 +11,8 @@ use smallvec::SmallVec;
 
 use crate::peer::{Peer, Scheme, TrustedProxies};
 
+use super::head::OwnFields;
+
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -19,24 +21,31 @@ const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// Sets the fields of a request that came from `peer` for `host`. `trusted`: what the peer says about
 /// those before it is kept.
-pub(super) fn set(headers: &mut HeaderMap, peer: &Peer, host: &HeaderValue, trusted: bool) {
-    if !trusted {
+pub(super) fn set(
+    (headers, own): (&mut HeaderMap, &mut OwnFields),
+    peer: &Peer,
+    host: &HeaderValue,
+    trusted: bool,
+) {
+    if trusted {
+        if headers.contains_key(header::FORWARDED) {
+            let client = peer.client.ip().to_canonical();
+            continue_forwarded(headers, client, peer.scheme, host);
+        }
+        if headers.contains_key(FOR) {
+            continue_list(headers, &FOR, &peer.address);
+        }
+    } else {
         strip(headers);
     }
-    let client = peer.client.ip().to_canonical();
-    if headers.contains_key(header::FORWARDED) {
-        continue_forwarded(headers, client, peer.scheme, host);
-    }
-    let address = peer.address.clone();
-    if trusted && headers.contains_key(FOR) {
-        continue_list(headers, &FOR, &address);
-    } else {
-        headers.insert(FOR, address.clone());
-    }
-    headers.entry(REAL_IP).or_insert(address);
-    headers.entry(PROTO).or_insert(HeaderValue::from_static(peer.scheme.as_str()));
-    headers.entry(HOST).or_insert_with(|| host.clone());
-    headers.entry(PORT).or_insert_with(|| peer.port.clone());
+    let fields = [
+        (FOR, peer.address.clone()),
+        (REAL_IP, peer.address.clone()),
+        (PROTO, HeaderValue::from_static(peer.scheme.as_str())),
+        (HOST, host.clone()),
+        (PORT, peer.port.clone()),
+    ];
+    own.extend(fields.into_iter().filter(|(name, _)| !(trusted && headers.contains_key(name))));
 }
 
 /// The client's own address: the peer's, or what trusted proxies say about it, nearest untrusted first.
@@ -113,6 +122,15 @@ mod tests {
         Peer::new(client.parse().unwrap(), local, Scheme::Https)
     }
 
+    /// The head that is sent.
+    fn set(mut headers: HeaderMap, peer: &Peer, trusted: bool) -> HeaderMap {
+        let mut own = OwnFields::new();
+        super::set((&mut headers, &mut own), peer, &AUTHORITY, trusted);
+        assert!(own.iter().all(|(name, _)| !headers.contains_key(name)));
+        headers.extend(own);
+        headers
+    }
+
     fn text(headers: &HeaderMap, name: &str) -> String {
         headers.get(name).map_or_else(String::new, |value| value.to_str().unwrap().to_owned())
     }
@@ -129,7 +147,7 @@ mod tests {
         for name in ["forwarded", "x-real-ip", "x-forwarded-proto", "x-forwarded-prefix"] {
             headers.insert(HeaderName::from_static(name), HeaderValue::from_static("evil"));
         }
-        set(&mut headers, &peer("192.0.2.7:1"), &AUTHORITY, false);
+        let headers = set(headers, &peer("192.0.2.7:1"), false);
         assert_eq!(text(&headers, "x-forwarded-for"), "192.0.2.7");
         assert_eq!(text(&headers, "x-real-ip"), "192.0.2.7");
         assert_eq!(text(&headers, "x-forwarded-proto"), "https");
@@ -144,7 +162,7 @@ mod tests {
         headers.append(FOR, HeaderValue::from_static("10.0.0.1"));
         headers.insert(header::FORWARDED, HeaderValue::from_static("for=203.0.113.5"));
         headers.insert(PROTO, HeaderValue::from_static("http"));
-        set(&mut headers, &peer("[::ffff:10.0.0.2]:1"), &AUTHORITY, true);
+        let headers = set(headers, &peer("[::ffff:10.0.0.2]:1"), true);
         assert_eq!(text(&headers, "x-forwarded-for"), "203.0.113.5, 10.0.0.1, 10.0.0.2");
         assert_eq!(headers.get_all(FOR).iter().count(), 1);
         assert_eq!(text(&headers, "x-forwarded-proto"), "http");

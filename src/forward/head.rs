@@ -1,9 +1,10 @@
 //! The head that is sent upstream, and the one that goes back: removal first, then what is ours.
 
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
-use http::{Method, Uri, Version, response};
+use http::{Method, response};
 use http_body::Body as _;
+use smallvec::SmallVec;
 
 use crate::access::Permit;
 use crate::config::ForwardConfig;
@@ -28,12 +29,16 @@ pub(super) struct Setting<'r> {
     pub(super) identity: &'r IdentityNames,
 }
 
+/// Fields of ours, sent after what is left of the client's: no name is in both. A list, for nobody looks
+/// one up.
+pub(super) type OwnFields = SmallVec<[(HeaderName, HeaderValue); 10]>;
+
 /// Makes of a client's head the one for the upstream: one HTTP/1.1 message with one meaning.
 pub(super) fn prepare(
     parts: &mut Parts,
     upload: &Upload,
     setting: &Setting<'_>,
-) -> Result<(), ForwardError> {
+) -> Result<OwnFields, ForwardError> {
     let host = host(parts)?;
     hop::strip_request(&mut parts.headers, setting.forward.trailers);
     identity::strip(&mut parts.headers, setting.identity);
@@ -42,14 +47,16 @@ pub(super) fn prepare(
     if !setting.forward.token {
         credential::remove(parts, setting.token_from)?;
     }
-    let headers = &mut parts.headers;
+    let (headers, mut own) = (&mut parts.headers, OwnFields::new());
     check_trace(headers);
-    forwarded::set(headers, setting.peer, &host, setting.trusted);
-    headers.insert(header::HOST, host);
-    headers.insert(X_REQUEST_ID, setting.request_id.as_header().clone());
-    identity::set(headers, setting.permit, &setting.forward.claims);
-    parts.version = Version::HTTP_11;
-    to_origin_form(parts)
+    forwarded::set((headers, &mut own), setting.peer, &host, setting.trusted);
+    if !headers.contains_key(header::HOST) {
+        own.push((header::HOST, host));
+    }
+    headers.remove(X_REQUEST_ID);
+    own.push((X_REQUEST_ID, setting.request_id.as_header().clone()));
+    identity::set(&mut own, setting.permit, &setting.forward.claims);
+    Ok(own)
 }
 
 /// Makes of an upstream's head the one for the client.
@@ -113,14 +120,4 @@ fn join_cookies(headers: &mut HeaderMap) {
     if let Ok(whole) = HeaderValue::from_bytes(&whole) {
         headers.insert(header::COOKIE, whole);
     }
-}
-
-/// Path and query, byte for byte as they were judged.
-fn to_origin_form(parts: &mut Parts) -> Result<(), ForwardError> {
-    if parts.uri.scheme().is_none() && parts.uri.authority().is_none() {
-        return Ok(());
-    }
-    let target = parts.uri.path_and_query().cloned().ok_or(ForwardError::Protocol)?;
-    parts.uri = Uri::from(target);
-    Ok(())
 }

@@ -9,6 +9,8 @@ use crate::access::Permit;
 use crate::request::IdentityNames;
 use crate::token::ClaimPath;
 
+use super::head::OwnFields;
+
 /// Removes whatever the client sent under these names, or names that read like them.
 pub(super) fn strip(headers: &mut HeaderMap, names: &IdentityNames) {
     let sent: SmallVec<[HeaderName; 4]> =
@@ -19,11 +21,11 @@ pub(super) fn strip(headers: &mut HeaderMap, names: &IdentityNames) {
 }
 
 /// Sets the route's fields from the permit's claims. A claim that is absent, null or empty sets none.
-pub(super) fn set(headers: &mut HeaderMap, permit: &Permit, fields: &[(ClaimPath, HeaderName)]) {
+pub(super) fn set(own: &mut OwnFields, permit: &Permit, fields: &[(ClaimPath, HeaderName)]) {
     let Some(principal) = permit.principal() else { return };
     for (claim, name) in fields {
         if let Some(value) = principal.claims().at(claim).and_then(field_value) {
-            headers.insert(name.clone(), value);
+            own.push((name.clone(), value));
         }
     }
 }

@@ -133,9 +133,9 @@ impl Forwarder {
             request_id: exchange.request_id,
             identity: exchange.identity,
         };
-        head::prepare(&mut parts, &upload, &setting)?;
+        let own = head::prepare(&mut parts, &upload, &setting)?;
         let (pools, permit) = (&*self.pools, &permit);
-        let sending = send::Sending { pools, upstream, permit, head: &parts, state };
+        let sending = send::Sending { pools, upstream, permit, head: &parts, own: &own, state };
         let mut answered = sending.run(upload).await?;
         head::clean_answer(&mut answered.head, &answered.body, forward.trailers);
         Ok(answered.into_response(upstream.idle_timeout, trailers))

@@ -10,6 +10,7 @@ use crate::access::Permit;
 use super::download::Answered;
 use super::error::ForwardError;
 use super::exchange::{Failure, Link};
+use super::head::OwnFields;
 use super::http1::Answer;
 use super::pool::{Lease, Pools};
 use super::upload::{Upload, UploadState};
@@ -22,6 +23,7 @@ pub(super) struct Sending<'r> {
     pub(super) upstream: &'r Upstream,
     pub(super) permit: &'r Permit,
     pub(super) head: &'r Parts,
+    pub(super) own: &'r OwnFields,
     pub(super) state: UploadState,
 }
 
@@ -91,7 +93,8 @@ impl Sending<'_> {
     }
 
     async fn send(&self, upload: Upload, link: &mut Link) -> Result<Answer, Failure> {
-        link.send(self.head, upload, &self.state, self.upstream.response_timeout).await
+        let (head, patience) = ((self.head, self.own), self.upstream.response_timeout);
+        link.send(head, upload, &self.state, patience).await
     }
 
     async fn connect(&self, endpoint: &Arc<Endpoint>) -> Result<Box<Link>, ForwardError> {

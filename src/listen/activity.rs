@@ -54,6 +54,10 @@ struct State {
     ours: u32,
 }
 
+/// Answers up to this long are written in one piece, bytes: that costs less than a list of pieces, and
+/// for longer ones it costs more.
+const SHORT: usize = 1024;
+
 // === impl Activity ===
 
 impl Activity {
@@ -143,6 +147,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let mut short = [0; SHORT];
+        if let Some(bytes) = joined(slices, &mut short) {
+            return self.poll_write(cx, bytes);
+        }
         let result = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
         if result.is_ready() {
             self.activity.wrote();
@@ -237,4 +245,16 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Answer<B> {
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }
+}
+
+// === free functions ===
+
+/// The pieces as one, when they fit.
+fn joined<'b>(slices: &[IoSlice<'_>], bytes: &'b mut [u8; SHORT]) -> Option<&'b [u8]> {
+    let mut length = 0;
+    for slice in slices {
+        bytes.get_mut(length..length + slice.len())?.copy_from_slice(slice);
+        length += slice.len();
+    }
+    Some(&bytes[..length])
 }

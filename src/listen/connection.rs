@@ -74,8 +74,7 @@ impl Setting {
             .max_header_size(limits.header_bytes)
             .max_buf_size((limits.header_bytes * 2).max(16 * 1024))
             .header_read_timeout(None)
-            .half_close(false)
-            .writev(false);
+            .half_close(false);
         if limits.headers != 100 {
             // Setting it allocates on every request; 100 is built in.
             http1.max_headers(limits.headers);

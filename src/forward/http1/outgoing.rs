@@ -5,12 +5,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use http::HeaderMap;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http_body::{Body as _, Frame};
 use tokio::io::AsyncWrite;
 
 use crate::forward::error::BodyError;
+use crate::forward::head::OwnFields;
 use crate::forward::upload::Upload;
 
 /// What is still to be sent of one request.
@@ -57,9 +58,11 @@ impl Outgoing {
     }
 
     /// The next request of a connection on which everything before was sent. The head has the upload's
-    /// framing among its fields already.
-    pub(in crate::forward) fn begin(&mut self, head: &Parts, upload: Upload) {
+    /// framing among its fields already; `own` are sent after them.
+    pub(in crate::forward) fn begin(&mut self, head: &Parts, own: &OwnFields, upload: Upload) {
         write_head(&mut self.lines, head);
+        write_fields(&mut self.lines, own.iter().map(|(name, value)| (name, value)));
+        self.lines.extend_from_slice(b"\r\n");
         self.touched = false;
         self.rest = match upload.size_hint().exact() {
             _ if upload.is_end_stream() => Rest::Nothing,
@@ -174,6 +177,7 @@ impl Outgoing {
         }
         self.lines.extend_from_slice(b"0\r\n");
         write_fields(&mut self.lines, trailers);
+        self.lines.extend_from_slice(b"\r\n");
         self.rest = Rest::Nothing;
         Ok(())
     }
@@ -195,12 +199,14 @@ fn write_head(lines: &mut Vec<u8>, head: &Parts) {
     write_fields(lines, &head.headers);
 }
 
-fn write_fields(lines: &mut Vec<u8>, fields: &HeaderMap) {
+fn write_fields<'f>(
+    lines: &mut Vec<u8>,
+    fields: impl IntoIterator<Item = (&'f HeaderName, &'f HeaderValue)>,
+) {
     for (name, value) in fields {
         lines.extend_from_slice(name.as_str().as_bytes());
         lines.extend_from_slice(b": ");
         lines.extend_from_slice(value.as_bytes());
         lines.extend_from_slice(b"\r\n");
     }
-    lines.extend_from_slice(b"\r\n");
 }
