@@ -7,10 +7,10 @@ use uuid::Uuid;
 
 use crate::clock::UnixTime;
 use crate::config::Role;
-use crate::revocation::{Op, Revocation};
+use crate::revocation::{Draft, Op, Revocation};
 use crate::secret::Secret;
 
-use super::{Ask, Caller, ControlError, Draft, Gatehouse};
+use super::{Ask, Caller, ControlError, Gatehouse};
 
 /// The longest `reason`, in bytes.
 pub const MAX_REASON: usize = 1024;
@@ -133,7 +133,7 @@ impl Entry {
             ];
             refuse(&others, "does not go with `token`, which says it")?;
             let token = Secret::new(filled("token", Some(token))?.into_bytes());
-            return Ok(Ask::Token { token, reason: self.reason });
+            return Ok(Ask::Token { token, reason: self.reason.map(Into::into) });
         }
         let claim = filled("claim", self.claim)?;
         // An empty value is a variable that was not set, unless a whole record says it.
@@ -142,12 +142,12 @@ impl Entry {
             value => filled("value", value)?,
         };
         Ok(Ask::Claim(Draft {
-            issuer: self.issuer,
-            claim,
-            value,
+            issuer: self.issuer.map(Into::into),
+            claim: claim.into(),
+            value: value.into(),
             issued_before: self.issued_before,
             expires_at: self.expires_at,
-            reason: self.reason,
+            reason: self.reason.map(Into::into),
         }))
     }
 }
