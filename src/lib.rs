@@ -13,6 +13,7 @@ pub mod body;
 pub mod callback;
 pub mod cli;
 pub mod clock;
+pub mod code;
 pub mod config;
 pub mod control;
 pub mod deadline;
