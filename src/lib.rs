@@ -24,6 +24,7 @@ pub mod gateway;
 pub mod instant;
 pub mod listen;
 pub mod observe;
+pub mod outbound;
 pub mod peer;
 pub mod reject;
 pub mod request;

@@ -27,7 +27,7 @@ const LAYERS: &[(u8, &[&str])] = &[
         0,
         &[
             "clock", "code", "instant", "peer", "body", "backoff", "deadline", "shutdown",
-            "secret", "observe",
+            "secret", "observe", "outbound",
         ],
     ),
 ];
