@@ -51,10 +51,7 @@ pub trait Gatehouse: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Page, FeedError>> + Send;
 
     /// Reads the configuration again; every problem when it is refused, and then nothing changed.
-    fn reload(
-        &self,
-        actor: &Arc<str>,
-    ) -> impl Future<Output = Result<ReloadReport, Vec<String>>> + Send;
+    fn reload(&self) -> impl Future<Output = Result<ReloadReport, Vec<String>>> + Send;
 
     /// `Err` with the reason, in words that may be shown to anyone.
     fn readiness(&self) -> Result<(), String>;

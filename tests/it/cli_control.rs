@@ -113,7 +113,7 @@ impl Gatehouse for House {
         Ok(Page { items: page, next })
     }
 
-    async fn reload(&self, _actor: &Arc<str>) -> Result<ReloadReport, Vec<String>> {
+    async fn reload(&self) -> Result<ReloadReport, Vec<String>> {
         Err(vec!["gateway.toml:3:1: unknown key `adress`\n  | adress".into()])
     }
 

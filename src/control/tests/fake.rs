@@ -177,7 +177,7 @@ impl Gatehouse for Fake {
         Ok(Page { items: page, next })
     }
 
-    async fn reload(&self, _actor: &Arc<str>) -> Result<ReloadReport, Vec<String>> {
+    async fn reload(&self) -> Result<ReloadReport, Vec<String>> {
         if self.reload_refused.load(Ordering::SeqCst) {
             return Err(vec!["gateway.toml:3:1: unknown key".into(), "a second one".into()]);
         }
