@@ -7,7 +7,7 @@ use clap_complete::Shell;
 use jsonwebtoken::Algorithm;
 
 use crate::clock::{Clock, SystemClock, UnixTime};
-use crate::control::parse_duration;
+use crate::config::parse_duration;
 use crate::demo::BrokerKind;
 
 mod source;
@@ -230,15 +230,15 @@ fn time(text: &str) -> Result<UnixTime, String> {
     let now = SystemClock.now();
     let moment = match text.split_at_checked(1) {
         _ if text == "now" => Some(now),
-        Some(("+", distance)) => parse_duration(distance).map(|by| now.saturating_add(by)),
-        Some(("-", distance)) => parse_duration(distance).map(|by| now.saturating_sub(by)),
+        Some(("+", distance)) => parse_duration(distance).ok().map(|by| now.saturating_add(by)),
+        Some(("-", distance)) => parse_duration(distance).ok().map(|by| now.saturating_sub(by)),
         _ => text.parse().ok().map(UnixTime::from_secs),
     };
     moment.ok_or_else(|| "UNIX seconds, `now`, or a distance like `+30d`".to_owned())
 }
 
 fn duration(text: &str) -> Result<std::time::Duration, String> {
-    parse_duration(text).ok_or_else(|| "a duration is like `90s`, `5m`, `24h`, `30d`".to_owned())
+    parse_duration(text).map_err(|_form| "a duration is like `90s`, `5m`, `24h`, `30d`".to_owned())
 }
 
 fn nodes(text: &str) -> Result<String, String> {

@@ -30,6 +30,7 @@ mod units;
 pub use callback::{CallbackCache, CallbackConfig, CallbackEndpoint, CallbackKind, WhenDown};
 pub use error::{ConfigError, ConfigErrors};
 pub use refusal::{CodeForm, ErrorForm, Fill, Media, Template};
+pub use units::parse_duration;
 
 /// All of `gateway.toml`.
 #[derive(Clone, Debug)]

@@ -31,5 +31,4 @@ pub use credentials::{Caller, CredentialError, Credentials};
 pub use entry::MAX_REASON;
 pub use error::ControlError;
 pub use ports::{Ask, AskError, Gatehouse, Nodes, RegisterAsk, ReloadReport, SeenNode, Wait};
-pub use query::parse_duration;
 pub use server::{BindError, BoundAddress, BoundControl, Control};
