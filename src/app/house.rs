@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::control::{Ask, AskError, Gatehouse, Nodes, RegisterAsk, ReloadReport, SeenNode, Wait};
 use crate::feed::local::LocalCopy;
 use crate::feed::{Log, Roster};
-use crate::gateway::Gateway;
+use crate::gateway::{Explained, Gateway, Inquiry};
 use crate::observe::metrics::Metrics;
 use crate::revocation::follower::{AppliedCursor, FeedStatus};
 use crate::revocation::{
@@ -188,6 +188,10 @@ impl Gatehouse for House {
     fn register(&self, ask: RegisterAsk, actor: &Arc<str>) -> Result<Revocation, AskError> {
         let (enforceable, actor) = (self.enforceable(), Some(Arc::clone(actor)));
         asked::registration(ask, &self.gateway, &enforceable.1, actor, self.clock().now())
+    }
+
+    fn explain(&self, inquiry: &Inquiry) -> Explained {
+        self.gateway.explain(inquiry)
     }
 
     fn revocations(&self) -> &Revocations {

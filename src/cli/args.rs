@@ -10,9 +10,11 @@ use crate::clock::{Clock, SystemClock, UnixTime};
 use crate::config::parse_duration;
 use crate::demo::BrokerKind;
 
+mod explain;
 mod source;
 mod tokens;
 
+pub(super) use explain::ExplainArgs;
 pub(super) use source::{FollowArgs, From, ImportArgs, RedisArgs, SourceArgs};
 pub(super) use tokens::{ChangeArgs, ListTokensArgs, RegisterArgs, TokensArgs, TokensCommand};
 
@@ -56,6 +58,8 @@ pub(super) enum Command {
     Follow(FollowArgs),
     /// Print every entry as JSON lines
     Export(ExportArgs),
+    /// Say why a token would be refused, or that it would not
+    Explain(ExplainArgs),
     /// Show how the gateway is
     Status(Reach),
     /// Show the gateways that follow the same store

@@ -147,7 +147,7 @@ fn told(what: &str, record: &Value) -> String {
 }
 
 /// A page of entries.
-fn entries(entries: &Value) -> String {
+pub(super) fn entries(entries: &Value) -> String {
     let heads = ["claim", "value", "issuer", "issued up to", "kept until", "by", "reason"];
     page(entries, &heads, |item| {
         let texts = ["claim", "value", "issuer"].map(|name| scalar(&item[name]));

@@ -39,6 +39,8 @@ pub enum CallName {
     Tokens,
     /// Take a registered token back, or give it back.
     Change,
+    /// Why a token would be refused.
+    Explain,
     /// How it runs.
     Status,
     /// Who follows the store.
@@ -94,6 +96,7 @@ pub static CALLS: &[Call] = &[
     call(CallName::Register, Method::POST, "/v1/tokens", Needs::Role(Role::Revoke), JSON),
     call(CallName::Tokens, Method::GET, "/v1/tokens", Needs::Role(Role::Read), &[]),
     call(CallName::Change, Method::PUT, "/v1/tokens/{jti}", Needs::Role(Role::Revoke), JSON),
+    call(CallName::Explain, Method::POST, "/v1/explain", Needs::Role(Role::Read), JSON),
     call(CallName::Status, Method::GET, "/v1/status", Needs::Role(Role::Read), &[]),
     call(CallName::Nodes, Method::GET, "/v1/nodes", Needs::Role(Role::Read), &[]),
     call(CallName::Config, Method::GET, "/v1/config", Needs::Role(Role::Read), &[]),
@@ -126,6 +129,7 @@ impl CallName {
             Self::Register => "register",
             Self::Tokens => "tokens",
             Self::Change => "change",
+            Self::Explain => "explain",
             Self::Status => "status",
             Self::Nodes => "nodes",
             Self::Config => "config",

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::gateway::{Explained, Inquiry};
 use crate::observe::Metrics;
 use crate::revocation::{
     Cursor, Draft, Epoch, FeedError, Filter, LiveNode, Name, NodeName, Page, Presence,
@@ -23,6 +24,9 @@ pub trait Gatehouse: Send + Sync + 'static {
 
     /// Makes the record that registers a token. A posted token must be good now, but for revocation.
     fn register(&self, ask: RegisterAsk, actor: &Arc<str>) -> Result<Revocation, AskError>;
+
+    /// Judges a request that nobody has sent, and says how.
+    fn explain(&self, inquiry: &Inquiry) -> Explained;
 
     /// What has been taken back, and which tokens are registered.
     fn revocations(&self) -> &Revocations;

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::clock::{Clock, SystemClock, UnixTime};
 use crate::control::{Ask, AskError, Gatehouse, Nodes, RegisterAsk, ReloadReport, SeenNode, Wait};
+use crate::gateway::{Explained, Inquiry};
 use crate::observe::Metrics;
 use crate::revocation::{
     Cursor, Draft, Enforceable, FeedError, Filter, IssuerScope, Name, NodeName, Op, Page, Presence,
@@ -131,6 +132,18 @@ impl Gatehouse for Fake {
             field: error.field().unwrap_or("body"),
             problem: error.to_string(),
         })
+    }
+
+    fn explain(&self, inquiry: &Inquiry) -> Explained {
+        let (method, target) = (&inquiry.method, &inquiry.target);
+        let asked = format!("{method} {} {target}", inquiry.host.to_str().unwrap());
+        let lives = |name: &&Name| inquiry.token.is_some() && *name.claim == *"jti";
+        Explained {
+            outcome: "rejected",
+            route: Some(asked.into()),
+            entries: self.live.lock().unwrap().keys().filter(lives).cloned().collect(),
+            ..Explained::default()
+        }
     }
 
     fn revocations(&self) -> &Revocations {
