@@ -55,6 +55,8 @@ pub enum CallName {
     Readyz,
     /// The counters.
     Metrics,
+    /// What all of this is, for machines.
+    OpenApi,
 }
 
 /// Who may make a call.
@@ -104,6 +106,7 @@ pub static CALLS: &[Call] = &[
     call(CallName::Livez, Method::GET, "/livez", Needs::Nothing, &[]),
     call(CallName::Readyz, Method::GET, "/readyz", Needs::Nothing, &[]),
     call(CallName::Metrics, Method::GET, "/metrics", Needs::Nothing, &[]),
+    call(CallName::OpenApi, Method::GET, "/openapi.json", Needs::Nothing, &[]),
 ];
 
 // === impl Call ===
@@ -137,6 +140,7 @@ impl CallName {
             Self::Livez => "livez",
             Self::Readyz => "readyz",
             Self::Metrics => "metrics",
+            Self::OpenApi => "openapi",
         }
     }
 }

@@ -19,8 +19,8 @@ use super::calls::{self, CALLS, Call, CallName, Found, Needs};
 use super::host::{self, Arrival};
 use super::revocations::MAX_BODY;
 use super::{
-    Caller, ControlError, Credentials, Gatehouse, explain, export, import, operate, revocations,
-    tokens,
+    Caller, ControlError, Credentials, Gatehouse, explain, export, import, openapi, operate,
+    revocations, tokens,
 };
 
 /// What the handlers share.
@@ -76,6 +76,7 @@ fn handler<G: Gatehouse>(call: &Call) -> MethodRouter<Arc<Shared<G>>> {
         CallName::Livez => on(method, operate::livez),
         CallName::Readyz => on(method, operate::readyz::<G>),
         CallName::Metrics => on(method, operate::metrics::<G>),
+        CallName::OpenApi => on(method, openapi::openapi),
     }
 }
 

@@ -14,6 +14,7 @@ mod guard;
 mod host;
 mod import;
 mod lines;
+mod openapi;
 mod operate;
 mod ports;
 mod query;

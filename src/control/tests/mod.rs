@@ -6,6 +6,7 @@ mod explain;
 mod fake;
 mod hostile;
 mod import;
+mod openapi;
 mod revocations;
 mod roles;
 mod wire;
