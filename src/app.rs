@@ -3,11 +3,11 @@
 //! The data plane has its own threads (`listen`), the control port another; everything else that
 //! waits for something runs on one background runtime.
 
+mod asked;
 mod builder;
 mod cluster;
 mod desk;
 mod house;
-mod registering;
 mod status;
 mod tasks;
 

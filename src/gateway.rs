@@ -5,6 +5,7 @@ mod ask;
 mod credential_body;
 mod desk;
 mod entry;
+mod explain;
 mod serve;
 mod vigil;
 mod watch;
@@ -26,13 +27,14 @@ use crate::observe::{AccessLog, Metrics};
 use crate::peer::Peer;
 use crate::reject::{Asked, Rejection, Said};
 use crate::request;
-use crate::revocation::{Named, Revocations};
+use crate::revocation::{Named, Principal, Revocations};
 use crate::route;
 use crate::snapshot::{Destination, Route, Snapshot};
 use crate::token::{BearerError, BearerToken, Found, TokenCache, TokenError};
 
 pub use desk::{Desk, Pending};
 pub use entry::RecordedBody;
+pub use explain::{AnswerTold, Check, Explained, Inquiry, TokenTold};
 
 use credential_body::read_body;
 use entry::Entry;
@@ -297,11 +299,20 @@ impl Gateway {
         named: &Arc<Named>,
         now: UnixTime,
     ) -> Result<Leave, Rejection> {
-        rule.suits(named.verified(), now)?;
-        let check = rule.check_revocation;
-        let principal = self.revocations.admit(named, check, route.when_stale, now)?;
+        let principal = self.principal(route, rule, named, now)?;
         self.revocations.note_seen(named, now);
         Ok(rule.authorize(principal)?)
+    }
+
+    fn principal(
+        &self,
+        route: &Route,
+        rule: &AccessRule,
+        named: &Arc<Named>,
+        now: UnixTime,
+    ) -> Result<Principal, Rejection> {
+        rule.suits(named.verified(), now)?;
+        Ok(self.revocations.admit(named, rule.check_revocation, route.when_stale, now)?)
     }
 
     /// The cache answers only for what does not change with time: signature, claims, fingerprints. It

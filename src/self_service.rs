@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::body::ReadError;
 use crate::revocation::Registered;
 
 /// What is below the path of a self-service route.
@@ -194,6 +195,16 @@ impl CallError {
             | Self::NoSuchToken
             | Self::NotConfirmed
             | Self::NotRecorded => None,
+        }
+    }
+}
+
+impl From<ReadError> for CallError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::TooLarge => Self::BodyTooLarge,
+            ReadError::Broken => Self::BodyBroken,
+            ReadError::Stalled => Self::BodyStalled,
         }
     }
 }

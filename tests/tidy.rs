@@ -26,8 +26,8 @@ const LAYERS: &[(u8, &[&str])] = &[
     (
         0,
         &[
-            "clock", "instant", "peer", "body", "backoff", "deadline", "shutdown", "secret",
-            "observe",
+            "clock", "code", "instant", "peer", "body", "backoff", "deadline", "shutdown",
+            "secret", "observe", "outbound",
         ],
     ),
 ];

@@ -27,9 +27,7 @@ impl BackgroundDesk {
     pub(super) fn new(house: &Arc<House>, runtime: Handle) -> Self {
         Self { house: Arc::downgrade(house), runtime }
     }
-}
 
-impl BackgroundDesk {
     /// In a task of its own: a client that leaves does not tear it.
     fn spawn<T, F>(&self, work: impl FnOnce(Arc<House>) -> F) -> Pending<T>
     where

@@ -10,24 +10,22 @@ use serde_json::Value;
 
 use crate::clock::{Clock, UnixTime};
 use crate::config::Config;
-use crate::control::{
-    Ask, AskError, Draft as Asked, Gatehouse, Nodes, RegisterAsk, ReloadReport, SeenNode, Wait,
-};
+use crate::control::{Ask, AskError, Gatehouse, Nodes, RegisterAsk, ReloadReport, SeenNode, Wait};
 use crate::feed::local::LocalCopy;
 use crate::feed::{Log, Roster};
-use crate::gateway::Gateway;
+use crate::gateway::{Explained, Gateway, Inquiry};
 use crate::observe::metrics::Metrics;
 use crate::revocation::follower::{AppliedCursor, FeedStatus};
 use crate::revocation::{
-    Cursor, Draft, Enforceable, FeedError, Filter, IssuerScope, Name, NodeName, Op, Page,
-    Revocation, RevocationLog, Revocations,
+    Cursor, Enforceable, FeedError, Filter, IssuerScope, Name, NodeName, Op, Page, Revocation,
+    RevocationLog, Revocations,
 };
 use crate::shutdown::Drain;
 use crate::snapshot::Snapshot;
-use crate::token::{BearerToken, IssuerConfig, TokenError, TokenType};
+use crate::token::IssuerConfig;
 
+use super::asked;
 use super::cluster::Cluster;
-use super::registering;
 use super::status;
 use super::tasks::Tasks;
 
@@ -179,64 +177,21 @@ impl House {
         let (set, now) = (self.gateway.revocations().set(), self.clock().now());
         names.iter().all(|(name, end)| *end <= now || set.holds(name, None, now))
     }
-
-    /// A posted token: by `jti` if it has one, else by its digest. A refresh token that has a claim
-    /// in common with its access tokens is posted for them all.
-    fn draft_of_token(&self, token: &str, reason: Option<String>) -> Result<Draft, AskError> {
-        let snapshot = self.gateway.snapshot();
-        let authentic =
-            snapshot.verifier.authenticate(BearerToken::new(token)).map_err(|error| {
-                if error == TokenError::KeysUnavailable {
-                    return AskError::NotReady;
-                }
-                AskError::Field { field: "token", problem: error.to_string() }
-            })?;
-        let claims = authentic.claims();
-        let shared = authentic.family().filter(|(claim, value)| {
-            let refresh = authentic.token_type() == Some(TokenType::Refresh);
-            refresh && !value.is_empty() && self.enforceable().1.has_claim(claim)
-        });
-        let (claim, value) = match (shared, claims.token_id()) {
-            (Some((claim, value)), _) => (claim, value.to_owned()),
-            (None, Some(id)) if !id.is_empty() => ("jti", id.to_owned()),
-            _ => ("token", authentic.digest_text()),
-        };
-        Ok(Draft {
-            issuer: Some(Arc::clone(authentic.scope())),
-            claim: claim.into(),
-            value: value.into(),
-            issued_before: None,
-            expires_at: claims.expires_at(),
-            reason: reason.map(Into::into),
-        })
-    }
 }
 
 impl Gatehouse for House {
     fn complete(&self, ask: Ask, actor: &Arc<str>) -> Result<Revocation, AskError> {
-        let draft = match ask {
-            Ask::Claim(asked) => draft(asked),
-            Ask::Token { token, reason } => {
-                let text = std::str::from_utf8(token.expose()).map_err(|_not_utf8| {
-                    AskError::Field { field: "token", problem: "not a token".to_owned() }
-                })?;
-                self.draft_of_token(text.trim(), reason)?
-            }
-        };
-        let now = self.clock().now();
-        draft.complete(&self.enforceable().1, Some(Arc::clone(actor)), now).map_err(|error| {
-            AskError::Field { field: error.field().unwrap_or("body"), problem: error.to_string() }
-        })
+        let (enforceable, actor) = (self.enforceable(), Some(Arc::clone(actor)));
+        asked::revocation(ask, &self.gateway, &enforceable.1, actor, self.clock().now())
     }
 
     fn register(&self, ask: RegisterAsk, actor: &Arc<str>) -> Result<Revocation, AskError> {
-        let (actor, now) = (Some(Arc::clone(actor)), self.clock().now());
-        match ask {
-            RegisterAsk::Token(token) => registering::of_token(&self.gateway, &token, actor, now),
-            RegisterAsk::Named(draft) => {
-                registering::of_draft(draft, &self.enforceable().1, actor, now)
-            }
-        }
+        let (enforceable, actor) = (self.enforceable(), Some(Arc::clone(actor)));
+        asked::registration(ask, &self.gateway, &enforceable.1, actor, self.clock().now())
+    }
+
+    fn explain(&self, inquiry: &Inquiry) -> Explained {
+        self.gateway.explain(inquiry)
     }
 
     fn revocations(&self) -> &Revocations {
@@ -278,8 +233,7 @@ impl Gatehouse for House {
         self.cluster.nodes().await
     }
 
-    async fn reload(&self, actor: &Arc<str>) -> Result<ReloadReport, Vec<String>> {
-        tracing::info!(%actor, "reload asked for");
+    async fn reload(&self) -> Result<ReloadReport, Vec<String>> {
         self.reload_now()
     }
 
@@ -320,15 +274,4 @@ fn revoked_names(records: &[Revocation]) -> Vec<(Name, UnixTime)> {
 
 fn has_families(issuer: &IssuerConfig) -> bool {
     issuer.own_claims.as_ref().is_some_and(|own| own.family.is_some())
-}
-
-fn draft(asked: Asked) -> Draft {
-    Draft {
-        issuer: asked.issuer.map(Into::into),
-        claim: asked.claim.into(),
-        value: asked.value.into(),
-        issued_before: asked.issued_before,
-        expires_at: asked.expires_at,
-        reason: asked.reason.map(Into::into),
-    }
 }

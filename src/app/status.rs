@@ -107,9 +107,12 @@ pub(super) fn status(house: &House) -> Value {
 
 /// What is different, in words; what is bound or opened at start needs a restart.
 pub(super) fn changes(before: &Config, after: &Config) -> Vec<String> {
-    let store = before.revocation.feed != after.revocation.feed;
-    let copy = before.revocation.local_copy != after.revocation.local_copy;
-    let node = before.revocation.node != after.revocation.node;
+    let (old, new) = (&before.revocation, &after.revocation);
+    let at_start = [
+        ("feed", old.feed != new.feed),
+        ("local_copy", old.local_copy != new.local_copy),
+        ("node", old.node != new.node),
+    ];
     let (before, after) = (before.describe(), after.describe());
     let mut changes = Vec::new();
     for (table, value) in after.as_object().into_iter().flatten() {
@@ -121,14 +124,9 @@ pub(super) fn changes(before: &Config, after: &Config) -> Vec<String> {
             _ => format!("{table}: changed"),
         });
     }
-    if store {
-        changes.push("revocation.feed: takes effect at the next start".to_owned());
-    }
-    if copy {
-        changes.push("revocation.local_copy: takes effect at the next start".to_owned());
-    }
-    if node {
-        changes.push("revocation.node: takes effect at the next start".to_owned());
-    }
+    let changed = at_start.iter().filter(|(_, changed)| *changed);
+    changes.extend(
+        changed.map(|(key, _)| format!("revocation.{key}: takes effect at the next start")),
+    );
     changes
 }

@@ -2,8 +2,6 @@
 //! calls bounds its time.
 
 use std::error::Error as _;
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,18 +9,16 @@ use http::header::{
     ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT,
 };
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
 
+use crate::body;
 use crate::config::CallbackEndpoint;
+use crate::outbound;
 
 use super::{CallbackError, CallbackSetupError};
 
@@ -51,11 +47,7 @@ impl HttpClient {
         content_type: &'static str,
         authorization: Option<HeaderValue>,
     ) -> Result<Self, CallbackSetupError> {
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls(endpoint.ca.as_deref())?)
-            .https_or_http()
-            .enable_http1()
-            .build();
+        let connector = outbound::connector(outbound::trusting(endpoint.ca.as_deref())?);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
@@ -90,15 +82,13 @@ impl HttpClient {
         fields.insert(CONTENT_TYPE, self.content_type.clone());
         fields.insert(ACCEPT, HeaderValue::from_static("application/json"));
         fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        fields.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        fields.insert(USER_AGENT, HeaderValue::from_static(outbound::AGENT));
         if let Some(authorization) = &self.authorization {
             fields.insert(AUTHORIZATION, authorization.clone());
         }
         self.client.request(request).await
     }
 }
-
-const AGENT: &str = concat!("portcullis/", env!("CARGO_PKG_VERSION"));
 
 /// What is no HTTP is an answer, and a wrong one; anything else is none.
 fn failure(error: &ClientError) -> CallbackError {
@@ -123,8 +113,7 @@ async fn read(response: Response<Incoming>) -> Result<Bytes, CallbackError> {
     if !is_plain_json(&head.headers) {
         return Err(CallbackError::Answer);
     }
-    let body = Limited::new(body, LONGEST).collect().await;
-    body.map(|body| body.to_bytes()).map_err(|_broken_or_long| CallbackError::Answer)
+    body::whole(body, LONGEST).await.map_err(|_broken_or_long| CallbackError::Answer)
 }
 
 /// `application/json` (RFC 7662 §2.2), said once and not compressed.
@@ -135,33 +124,4 @@ fn is_plain_json(fields: &HeaderMap) -> bool {
         kind.trim_ascii().eq_ignore_ascii_case(b"application/json")
     });
     json && kinds.next().is_none() && !fields.contains_key(CONTENT_ENCODING)
-}
-
-fn tls(ca: Option<&Path>) -> Result<ClientConfig, CallbackSetupError> {
-    let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_safe_default_protocol_versions()?;
-    let builder = match ca {
-        Some(file) => builder.with_root_certificates(roots(file)?),
-        // A machine without root certificates still reaches what is on loopback.
-        None => match builder.clone().with_native_roots() {
-            Ok(builder) => builder,
-            Err(_none) => builder.with_root_certificates(RootCertStore::empty()),
-        },
-    };
-    Ok(builder.with_no_client_auth())
-}
-
-fn roots(file: &Path) -> Result<RootCertStore, CallbackSetupError> {
-    let wrong = |problem: String| CallbackSetupError::Ca { path: file.to_owned(), problem };
-    let mut roots = RootCertStore::empty();
-    let certificates =
-        CertificateDer::pem_file_iter(file).map_err(|error| wrong(error.to_string()))?;
-    for certificate in certificates {
-        let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
-        roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
-    }
-    if roots.is_empty() {
-        return Err(wrong("it holds no certificate".to_owned()));
-    }
-    Ok(roots)
 }

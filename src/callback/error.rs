@@ -1,9 +1,10 @@
 //! Why a callback has no verdict that counts.
 
 use std::io;
-use std::path::PathBuf;
 
 use thiserror::Error;
+
+use crate::outbound::TrustError;
 
 /// Why a question brought no verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -45,17 +46,9 @@ pub enum CallbackSetupError {
         "no closure is registered under this name: only a program that embeds the library has any"
     )]
     NoClosure,
-    /// `tls.ca` can't be used.
-    #[error("{}: {problem}", path.display())]
-    Ca {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// The cryptography.
-    #[error("no TLS: {0}")]
-    Tls(#[from] rustls::Error),
+    /// No TLS, or `tls.ca` can't be used.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// A credential that no header field can carry.
     #[error("`bearer_secret` holds what a header field can't")]
     Credential,

@@ -7,12 +7,14 @@ use clap_complete::Shell;
 use jsonwebtoken::Algorithm;
 
 use crate::clock::{Clock, SystemClock, UnixTime};
-use crate::control::parse_duration;
+use crate::config::parse_duration;
 use crate::demo::BrokerKind;
 
+mod explain;
 mod source;
 mod tokens;
 
+pub(super) use explain::ExplainArgs;
 pub(super) use source::{FollowArgs, From, ImportArgs, RedisArgs, SourceArgs};
 pub(super) use tokens::{ChangeArgs, ListTokensArgs, RegisterArgs, TokensArgs, TokensCommand};
 
@@ -56,6 +58,8 @@ pub(super) enum Command {
     Follow(FollowArgs),
     /// Print every entry as JSON lines
     Export(ExportArgs),
+    /// Say why a token would be refused, or that it would not
+    Explain(ExplainArgs),
     /// Show how the gateway is
     Status(Reach),
     /// Show the gateways that follow the same store
@@ -230,15 +234,15 @@ fn time(text: &str) -> Result<UnixTime, String> {
     let now = SystemClock.now();
     let moment = match text.split_at_checked(1) {
         _ if text == "now" => Some(now),
-        Some(("+", distance)) => parse_duration(distance).map(|by| now.saturating_add(by)),
-        Some(("-", distance)) => parse_duration(distance).map(|by| now.saturating_sub(by)),
+        Some(("+", distance)) => parse_duration(distance).ok().map(|by| now.saturating_add(by)),
+        Some(("-", distance)) => parse_duration(distance).ok().map(|by| now.saturating_sub(by)),
         _ => text.parse().ok().map(UnixTime::from_secs),
     };
     moment.ok_or_else(|| "UNIX seconds, `now`, or a distance like `+30d`".to_owned())
 }
 
 fn duration(text: &str) -> Result<std::time::Duration, String> {
-    parse_duration(text).ok_or_else(|| "a duration is like `90s`, `5m`, `24h`, `30d`".to_owned())
+    parse_duration(text).map_err(|_form| "a duration is like `90s`, `5m`, `24h`, `30d`".to_owned())
 }
 
 fn nodes(text: &str) -> Result<String, String> {

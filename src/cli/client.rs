@@ -64,8 +64,7 @@ impl Client {
 
     /// A call without a body; its answer as JSON.
     pub(super) async fn call(&mut self, method: Method, target: &str) -> Result<Value, Failure> {
-        let answer = self.send(method, target, None, no_body()).await?;
-        Ok(json(answer).await?.1)
+        Ok(self.ask(method, target).await?.1)
     }
 
     /// The same, of one that may be answered before all is done.
@@ -79,15 +78,6 @@ impl Client {
     }
 
     /// A call with a small JSON body.
-    pub(super) async fn post(
-        &mut self,
-        target: &str,
-        body: &Value,
-    ) -> Result<(StatusCode, Value), Failure> {
-        self.send_json(Method::POST, target, body).await
-    }
-
-    /// The same with any method.
     pub(super) async fn send_json(
         &mut self,
         method: Method,
@@ -147,6 +137,12 @@ impl Client {
             _ => Failure::Failed(anyhow!(text)),
         }
     }
+}
+
+/// An object of those members that are there.
+pub(super) fn object<const N: usize>(members: [(&str, Option<Value>); N]) -> Value {
+    let given = members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    Value::Object(given.collect())
 }
 
 /// No body.

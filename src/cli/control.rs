@@ -5,12 +5,12 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow};
 use http::{Method, StatusCode};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::Failure;
 use super::args::{ListArgs, Reach, ReinstateArgs, RevokeArgs, WaitArgs};
-use super::client::{Client, query};
-use super::output::{date, out, outline, raw, scalar, table, wrote};
+use super::client::{Client, object, query};
+use super::output::{date, items, out, outline, page, raw, scalar, wrote};
 
 const ROOT: &str = "/v1/revocations";
 /// A token is never longer; what is, is another file.
@@ -18,23 +18,19 @@ const MAX_TOKEN: u64 = 64 * 1024;
 
 /// `portcullis revoke`.
 pub(super) async fn revoke(args: RevokeArgs) -> Result<(), Failure> {
-    let mut body = Map::new();
-    let mut put = |name: &str, value: Option<Value>| {
-        if let Some(value) = value {
-            body.insert(name.to_owned(), value);
-        }
-    };
     let shown = token(args.token.is_some(), args.token_file.as_deref())?;
-    put("token", shown.map(Value::from));
-    put("claim", args.claim.map(Value::from));
-    put("value", args.value.map(Value::from));
-    put("issuer", args.issuer.map(Value::from));
-    put("issued_before", args.issued_before.map(|time| json!(time)));
-    put("expires_at", args.expires_at.map(|time| json!(time)));
-    put("reason", args.reason.map(Value::from));
+    let body = object([
+        ("token", shown.map(Value::from)),
+        ("claim", args.claim.map(Value::from)),
+        ("value", args.value.map(Value::from)),
+        ("issuer", args.issuer.map(Value::from)),
+        ("issued_before", args.issued_before.map(|time| json!(time))),
+        ("expires_at", args.expires_at.map(|time| json!(time))),
+        ("reason", args.reason.map(Value::from)),
+    ]);
     let mut client = Client::connect(&args.reach).await?;
     let target = query(ROOT, &waiting(&args.wait));
-    let (status, record) = client.post(&target, &Value::Object(body)).await?;
+    let (status, record) = client.send_json(Method::POST, &target, &body).await?;
     show(&args.reach, &record, |record| told("revoked", record))?;
     confirmed(status, &record)
 }
@@ -65,8 +61,8 @@ pub(super) async fn list(args: ListArgs) -> Result<(), Failure> {
         ("after", args.after.as_deref()),
     ];
     let mut client = Client::connect(&args.reach).await?;
-    let page = client.call(Method::GET, &query(ROOT, &parameters)).await?;
-    show(&args.reach, &page, entries)
+    let answer = client.call(Method::GET, &query(ROOT, &parameters)).await?;
+    show(&args.reach, &answer, entries)
 }
 
 /// `portcullis status`.
@@ -121,25 +117,18 @@ pub(super) fn confirmed(status: StatusCode, answer: &Value) -> Result<(), Failur
 }
 
 fn names(nodes: &Value) -> String {
-    let nodes = nodes.as_array().map(Vec::as_slice).unwrap_or_default();
-    let names: Vec<_> = nodes.iter().map(|node| scalar(&node["name"])).collect();
+    let names: Vec<_> = items(nodes).iter().map(|node| scalar(&node["name"])).collect();
     if names.is_empty() { "-".to_owned() } else { names.join(", ") }
 }
 
 fn gateways(nodes: &Value) -> String {
-    let items = nodes["items"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let heads = ["", "name", "id", "cursor", "stale for", "seen"];
     let seconds = |value: &Value| value.as_f64().map_or("-".into(), |age| format!("{age:.1} s"));
-    let rows: Vec<Vec<String>> = items
-        .iter()
-        .map(|item| {
-            let mark = if item["this"] == true { "*" } else { "" };
-            let [name, id, cursor] = ["name", "id", "cursor"].map(|name| scalar(&item[name]));
-            let ages = ["staleness_seconds", "last_seen_seconds"].map(|name| seconds(&item[name]));
-            [&[mark.to_owned(), name, id, cursor][..], &ages].concat()
-        })
-        .collect();
-    table(&heads, &rows)
+    page(nodes, &["", "name", "id", "cursor", "stale for", "seen"], |item| {
+        let mark = if item["this"] == true { "*" } else { "" };
+        let [name, id, cursor] = ["name", "id", "cursor"].map(|name| scalar(&item[name]));
+        let ages = ["staleness_seconds", "last_seen_seconds"].map(|name| seconds(&item[name]));
+        [&[mark.to_owned(), name, id, cursor][..], &ages].concat()
+    })
 }
 
 fn told(what: &str, record: &Value) -> String {
@@ -151,29 +140,21 @@ fn told(what: &str, record: &Value) -> String {
     let until = date(&record["expires_at"]);
     let mut text = format!("{what}: {claim} {value} of {issuer}{cut_off}, kept until {until}\n");
     let nodes = &record["nodes"]["confirmed"];
-    if nodes.as_array().is_some_and(|nodes| nodes.len() > 1) {
+    if items(nodes).len() > 1 {
         text += &format!("in force on: {}\n", names(nodes));
     }
     text
 }
 
-fn entries(page: &Value) -> String {
-    let items = page["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+/// A page of entries.
+pub(super) fn entries(entries: &Value) -> String {
     let heads = ["claim", "value", "issuer", "issued up to", "kept until", "by", "reason"];
-    let rows: Vec<Vec<String>> = items
-        .iter()
-        .map(|item| {
-            let texts = ["claim", "value", "issuer"].map(|name| scalar(&item[name]));
-            let dates = ["issued_before", "expires_at"].map(|name| date(&item[name]));
-            let notes = ["actor", "reason"].map(|name| scalar(&item[name]));
-            [&texts[..], &dates, &notes].concat()
-        })
-        .collect();
-    let mut text = table(&heads, &rows);
-    if let Some(next) = page["next"].as_str() {
-        text += &format!("more: --after {next}\n");
-    }
-    text
+    page(entries, &heads, |item| {
+        let texts = ["claim", "value", "issuer"].map(|name| scalar(&item[name]));
+        let dates = ["issued_before", "expires_at"].map(|name| date(&item[name]));
+        let notes = ["actor", "reason"].map(|name| scalar(&item[name]));
+        [&texts[..], &dates, &notes].concat()
+    })
 }
 
 /// The token of `--token -` or `--token-file`.

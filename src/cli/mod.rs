@@ -6,6 +6,7 @@
 mod args;
 mod client;
 mod control;
+mod explain;
 mod failure;
 mod moving;
 mod output;
@@ -59,6 +60,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Import(args) => wait(moving::import(args)),
         Command::Follow(args) => wait(moving::follow(args)),
         Command::Export(args) => wait(transfer::export(args)),
+        Command::Explain(args) => wait(explain::explain(args)),
         Command::Status(reach) => wait(control::status(reach)),
         Command::Nodes(reach) => wait(control::nodes(reach)),
         Command::Reload(reach) => wait(control::reload(reach)),

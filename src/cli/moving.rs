@@ -21,7 +21,7 @@ use super::Failure;
 use super::args::{FollowArgs, From, ImportArgs, Reach, SourceArgs};
 use super::client::{Client, json as answer_of};
 use super::control::show;
-use super::output::plain;
+use super::output::{items, plain};
 use super::transfer;
 
 /// One token id that another program has blocked.
@@ -227,7 +227,7 @@ impl<'a> Delivery<'a> {
 impl Tally {
     fn add(&mut self, batch: &[Change], report: &Value) {
         self.accepted += report["accepted"].as_u64().unwrap_or_default();
-        let named = report["rejected"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let named = items(&report["rejected"]);
         for one in named {
             let line = one["line"].as_u64().and_then(|line| usize::try_from(line).ok());
             let change = line.and_then(|line| batch.get(line.checked_sub(1)?));

@@ -26,7 +26,7 @@ pub(super) fn wrote(result: io::Result<()>) -> Result<(), Failure> {
 }
 
 /// Columns as wide as their widest cell, two blanks between.
-pub(super) fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
+fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
     let mut widths: Vec<usize> = heads.iter().map(|head| head.len()).collect();
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -45,6 +45,21 @@ pub(super) fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
         text.push('\n');
     }
     text
+}
+
+/// A page of the control port as a table, and how to have the next one.
+pub(super) fn page(page: &Value, heads: &[&str], row: impl Fn(&Value) -> Vec<String>) -> String {
+    let rows: Vec<Vec<String>> = items(&page["items"]).iter().map(row).collect();
+    let mut text = table(heads, &rows);
+    if let Some(next) = page["next"].as_str() {
+        text += &format!("more: --after {next}\n");
+    }
+    text
+}
+
+/// What is in a list; nothing in what is none.
+pub(super) fn items(list: &Value) -> &[Value] {
+    list.as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
 /// Names and values, a level further in for each object.

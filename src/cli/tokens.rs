@@ -1,13 +1,13 @@
 //! `portcullis tokens`: the register through the control port.
 
 use http::Method;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::Failure;
 use super::args::{ChangeArgs, ListTokensArgs, RegisterArgs, TokensArgs, TokensCommand};
-use super::client::{Client, escaped, query};
+use super::client::{Client, escaped, object, query};
 use super::control::{show, token};
-use super::output::{date, scalar, table};
+use super::output::{date, page, scalar};
 
 const ROOT: &str = "/v1/tokens";
 
@@ -30,26 +30,22 @@ async fn list(args: ListTokensArgs) -> Result<(), Failure> {
         ("after", args.after.as_deref()),
     ];
     let mut client = Client::connect(&args.reach).await?;
-    let page = client.call(Method::GET, &query(ROOT, &parameters)).await?;
-    show(&args.reach, &page, listed)
+    let answer = client.call(Method::GET, &query(ROOT, &parameters)).await?;
+    show(&args.reach, &answer, listed)
 }
 
 async fn register(args: RegisterArgs) -> Result<(), Failure> {
-    let mut body = Map::new();
-    let mut put = |name: &str, value: Option<Value>| {
-        if let Some(value) = value {
-            body.insert(name.to_owned(), value);
-        }
-    };
     let shown = token(args.token.is_some(), args.token_file.as_deref())?;
-    put("token", shown.map(Value::from));
-    put("jti", args.jti.map(Value::from));
-    put("issuer", args.issuer.map(Value::from));
-    put("sub", args.sub.map(Value::from));
-    put("type", args.token_type.map(Value::from));
-    put("expires_at", args.expires_at.map(|time| json!(time)));
+    let body = object([
+        ("token", shown.map(Value::from)),
+        ("jti", args.jti.map(Value::from)),
+        ("issuer", args.issuer.map(Value::from)),
+        ("sub", args.sub.map(Value::from)),
+        ("type", args.token_type.map(Value::from)),
+        ("expires_at", args.expires_at.map(|time| json!(time))),
+    ]);
     let mut client = Client::connect(&args.reach).await?;
-    let (_status, told) = client.send_json(Method::POST, ROOT, &Value::Object(body)).await?;
+    let (_status, told) = client.send_json(Method::POST, ROOT, &body).await?;
     show(&args.reach, &told, |told| {
         let [id, issuer] = ["jti", "issuer"].map(|name| scalar(&told[name]));
         let until = date(&told["kept_until"]);
@@ -60,10 +56,8 @@ async fn register(args: RegisterArgs) -> Result<(), Failure> {
 async fn change(args: ChangeArgs, revoke: bool) -> Result<(), Failure> {
     let path = format!("{ROOT}/{}", escaped(&args.jti));
     let target = query(&path, &[("issuer", args.issuer.as_deref())]);
-    let mut body = json!({ "revoke": revoke });
-    if let Some(reason) = args.reason {
-        body["reason"] = reason.into();
-    }
+    let revoked = Some(Value::from(revoke));
+    let body = object([("revoke", revoked), ("reason", args.reason.map(Value::from))]);
     let mut client = Client::connect(&args.reach).await?;
     let (_status, told) = client.send_json(Method::PUT, &target, &body).await?;
     show(&args.reach, &told, |told| {
@@ -77,21 +71,14 @@ async fn change(args: ChangeArgs, revoke: bool) -> Result<(), Failure> {
     })
 }
 
-fn listed(page: &Value) -> String {
-    let items = page["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+fn listed(listed: &Value) -> String {
     let heads =
         ["jti", "subject", "type", "issued", "expires", "first seen", "last seen", "revoked"];
-    let row = |item: &Value| {
+    page(listed, &heads, |item| {
         let texts = ["jti", "subject", "type"].map(|name| scalar(&item[name]));
         let times = ["issued_at", "expires_at", "first_seen", "last_seen"];
         let times = times.map(|name| date(&item[name]));
         let revoked = if item["revoked"] == true { "yes" } else { "no" };
         [&texts[..], &times, &[revoked.to_owned()]].concat()
-    };
-    let rows: Vec<Vec<String>> = items.iter().map(row).collect();
-    let mut text = table(&heads, &rows);
-    if let Some(next) = page["next"].as_str() {
-        text += &format!("more: --after {next}\n");
-    }
-    text
+    })
 }

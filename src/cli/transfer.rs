@@ -21,7 +21,7 @@ use super::Failure;
 use super::args::{ExportArgs, ImportArgs};
 use super::client::{Client, Outgoing, json, no_body, query};
 use super::control::{confirmed, show, waiting};
-use super::output::{plain, raw, scalar, wrote};
+use super::output::{items, plain, raw, scalar, wrote};
 
 /// Bytes read at a time.
 const CHUNK: usize = 64 * 1024;
@@ -141,8 +141,7 @@ fn transferred(sent: u64, size: Option<u64>) -> String {
 
 fn summary(report: &Value) -> String {
     let mut text = String::new();
-    let rejected = report["rejected"].as_array().map(Vec::as_slice).unwrap_or_default();
-    for one in rejected {
+    for one in items(&report["rejected"]) {
         text += &format!(
             "line {}: {}\n",
             one["line"],

@@ -29,7 +29,8 @@ mod units;
 
 pub use callback::{CallbackCache, CallbackConfig, CallbackEndpoint, CallbackKind, WhenDown};
 pub use error::{ConfigError, ConfigErrors};
-pub use refusal::{CODES, CodeForm, ErrorForm, Fill, Media, Template};
+pub use refusal::{CodeForm, ErrorForm, Fill, Media, Template};
+pub use units::parse_duration;
 
 /// All of `gateway.toml`.
 #[derive(Clone, Debug)]

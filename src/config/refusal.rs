@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use http::{HeaderValue, StatusCode};
 
+use crate::code::Code;
+
 use super::ErrorProfile;
 
 /// A profile, and what is changed about it.
@@ -18,7 +20,7 @@ pub struct ErrorForm {
     /// The body of every refusal that has none of its own.
     pub body: Option<Arc<Template>>,
     /// What is changed about single codes.
-    pub codes: Vec<(Box<str>, CodeForm)>,
+    pub codes: Vec<(Code, CodeForm)>,
 }
 
 /// What is changed about one code.
@@ -73,45 +75,12 @@ enum Piece {
     Status,
 }
 
-/// Every code of a refusal with its status; a test holds this to the codes themselves.
-#[rustfmt::skip] // a table reads best with a row on a line
-pub const CODES: &[(&str, u16)] = &[
-    ("access-denied", 403),
-    ("bad-credentials", 400),
-    ("bad-request", 400),
-    ("body-too-large", 413),
-    ("callback-denied", 403),
-    ("callback-unavailable", 503),
-    ("csrf-failed", 403),
-    ("expectation-failed", 417),
-    ("headers-too-large", 431),
-    ("insufficient-scope", 403),
-    ("invalid-body", 400),
-    ("keys-unavailable", 503),
-    ("method-not-allowed", 405),
-    ("no-route", 404),
-    ("not-recorded", 503),
-    ("request-timeout", 408),
-    ("revocation-stale", 503),
-    ("target-too-long", 414),
-    ("token-expired", 401),
-    ("token-inactive", 401),
-    ("token-invalid", 401),
-    ("token-missing", 401),
-    ("token-not-found", 404),
-    ("token-not-fresh", 401),
-    ("token-revoked", 401),
-    ("upstream-error", 502),
-    ("upstream-timeout", 504),
-    ("upstream-unavailable", 503),
-];
-
 // === impl ErrorForm ===
 
 impl ErrorForm {
     /// The status and the body that this code has instead of its usual ones.
-    pub fn of(&self, code: &str) -> (Option<StatusCode>, Option<&Template>) {
-        let own = self.codes.iter().find(|(it, _)| **it == *code).map(|(_, own)| own);
+    pub fn of(&self, code: Code) -> (Option<StatusCode>, Option<&Template>) {
+        let own = self.codes.iter().find(|(it, _)| *it == code).map(|(_, own)| own);
         let body = own.and_then(|own| own.body.as_ref()).or(self.body.as_ref());
         (own.and_then(|own| own.status), body.map(|body| &**body))
     }

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use serde_json::json;
 
+use crate::code::Code;
+
 use super::{Config, ConfigErrors};
 
 pub(super) const SMALLEST: &str = include_str!("../../tests/fixtures/config/good/smallest.toml");
@@ -39,6 +41,19 @@ fn bad_files() -> Vec<PathBuf> {
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
     paths.sort();
     paths
+}
+
+#[test]
+fn every_code_of_a_refusal_can_be_changed_within_its_hundred() {
+    for code in Code::ALL {
+        let (word, usual) = (code.as_str(), code.status().as_u16());
+        let form = |status| format!("{SMALLEST}\n[errors.x.codes.{word}]\nstatus = {status}\n");
+        let config = parse(&form(usual / 100 * 100 + 99)).expect(word);
+        let (status, body) = config.error_forms[0].of(code);
+        assert_eq!(status.map(|status| status.as_u16()), Some(usual / 100 * 100 + 99));
+        assert!(body.is_none());
+        assert!(parse(&form(999 - usual / 100 * 100)).is_err(), "{word}");
+    }
 }
 
 #[test]

@@ -18,8 +18,8 @@ pub(super) const fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// Reads a duration.
-pub(super) fn parse_duration(text: &str) -> Result<Duration, &'static str> {
+/// Reads a duration; the error says how one is written.
+pub fn parse_duration(text: &str) -> Result<Duration, &'static str> {
     const FORM: &str =
         "a duration is a whole number and one of ms, s, m, h, d: \"500ms\", \"10s\", \"24h\"";
     measure(text, &TIMES, FORM).map(Duration::from_millis)
@@ -74,6 +74,7 @@ mod tests {
             ("10s", 10_000),
             ("5m", 300_000),
             ("24h", 86_400_000),
+            ("2s", 2_000),
             ("90d", 7_776_000_000),
         ] {
             assert_eq!(parse_duration(text), Ok(Duration::from_millis(millis)), "{text}");
@@ -91,6 +92,8 @@ mod tests {
             "1h30m",
             "1us",
             "999999999999d",
+            "99999999999999999999s",
+            "18446744073709551615d",
             "१s",
         ] {
             assert!(parse_duration(text).is_err(), "{text}");

@@ -39,6 +39,8 @@ pub enum CallName {
     Tokens,
     /// Take a registered token back, or give it back.
     Change,
+    /// Why a token would be refused.
+    Explain,
     /// How it runs.
     Status,
     /// Who follows the store.
@@ -53,6 +55,8 @@ pub enum CallName {
     Readyz,
     /// The counters.
     Metrics,
+    /// What all of this is, for machines.
+    OpenApi,
 }
 
 /// Who may make a call.
@@ -94,6 +98,7 @@ pub static CALLS: &[Call] = &[
     call(CallName::Register, Method::POST, "/v1/tokens", Needs::Role(Role::Revoke), JSON),
     call(CallName::Tokens, Method::GET, "/v1/tokens", Needs::Role(Role::Read), &[]),
     call(CallName::Change, Method::PUT, "/v1/tokens/{jti}", Needs::Role(Role::Revoke), JSON),
+    call(CallName::Explain, Method::POST, "/v1/explain", Needs::Role(Role::Read), JSON),
     call(CallName::Status, Method::GET, "/v1/status", Needs::Role(Role::Read), &[]),
     call(CallName::Nodes, Method::GET, "/v1/nodes", Needs::Role(Role::Read), &[]),
     call(CallName::Config, Method::GET, "/v1/config", Needs::Role(Role::Read), &[]),
@@ -101,6 +106,7 @@ pub static CALLS: &[Call] = &[
     call(CallName::Livez, Method::GET, "/livez", Needs::Nothing, &[]),
     call(CallName::Readyz, Method::GET, "/readyz", Needs::Nothing, &[]),
     call(CallName::Metrics, Method::GET, "/metrics", Needs::Nothing, &[]),
+    call(CallName::OpenApi, Method::GET, "/openapi.json", Needs::Nothing, &[]),
 ];
 
 // === impl Call ===
@@ -126,6 +132,7 @@ impl CallName {
             Self::Register => "register",
             Self::Tokens => "tokens",
             Self::Change => "change",
+            Self::Explain => "explain",
             Self::Status => "status",
             Self::Nodes => "nodes",
             Self::Config => "config",
@@ -133,6 +140,7 @@ impl CallName {
             Self::Livez => "livez",
             Self::Readyz => "readyz",
             Self::Metrics => "metrics",
+            Self::OpenApi => "openapi",
         }
     }
 }

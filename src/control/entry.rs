@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::clock::UnixTime;
 use crate::config::Role;
-use crate::revocation::{Op, Revocation};
+use crate::revocation::{Draft, Op, Revocation};
 use crate::secret::Secret;
 
-use super::{Ask, Caller, ControlError, Draft, Gatehouse};
+use super::{Ask, Caller, ControlError, Gatehouse};
 
 /// The longest `reason`, in bytes.
 pub const MAX_REASON: usize = 1024;
@@ -53,19 +54,6 @@ struct Origin {
 // === impl Entry ===
 
 impl Entry {
-    /// Reads one object.
-    pub(super) fn parse(text: &[u8]) -> Result<Self, ControlError> {
-        if let Ok(entry) = serde_json::from_slice(text) {
-            return Ok(entry);
-        }
-        // Once more, to name the member at fault.
-        let mut json = serde_json::Deserializer::from_slice(text);
-        let entry: Self =
-            serde_path_to_error::deserialize(&mut json).map_err(|error| explain(&error))?;
-        json.end().map_err(|error| not_json(&error))?;
-        Ok(entry)
-    }
-
     /// The record of a single revocation.
     pub(super) fn revoke<G: Gatehouse>(
         self,
@@ -133,7 +121,7 @@ impl Entry {
             ];
             refuse(&others, "does not go with `token`, which says it")?;
             let token = Secret::new(filled("token", Some(token))?.into_bytes());
-            return Ok(Ask::Token { token, reason: self.reason });
+            return Ok(Ask::Token { token, reason: self.reason.map(Into::into) });
         }
         let claim = filled("claim", self.claim)?;
         // An empty value is a variable that was not set, unless a whole record says it.
@@ -142,14 +130,26 @@ impl Entry {
             value => filled("value", value)?,
         };
         Ok(Ask::Claim(Draft {
-            issuer: self.issuer,
-            claim,
-            value,
+            issuer: self.issuer.map(Into::into),
+            claim: claim.into(),
+            value: value.into(),
             issued_before: self.issued_before,
             expires_at: self.expires_at,
-            reason: self.reason,
+            reason: self.reason.map(Into::into),
         }))
     }
+}
+
+/// Reads one object.
+pub(super) fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, ControlError> {
+    if let Ok(read) = serde_json::from_slice(text) {
+        return Ok(read);
+    }
+    // Once more, to name the member at fault.
+    let mut json = serde_json::Deserializer::from_slice(text);
+    let read = serde_path_to_error::deserialize(&mut json).map_err(|error| explain(&error))?;
+    json.end().map_err(|error| not_json(&error))?;
+    Ok(read)
 }
 
 /// A reason that every store can keep.
@@ -201,7 +201,7 @@ pub(super) fn filled(field: &str, text: Option<String>) -> Result<String, Contro
 }
 
 /// Says what is wrong without repeating what was sent: it may be a token.
-pub(super) fn explain(error: &serde_path_to_error::Error<serde_json::Error>) -> ControlError {
+fn explain(error: &serde_path_to_error::Error<serde_json::Error>) -> ControlError {
     let inner = error.inner();
     if !inner.is_data() {
         return not_json(inner);
@@ -230,6 +230,6 @@ pub(super) fn explain(error: &serde_path_to_error::Error<serde_json::Error>) -> 
     ControlError::field(&path, problem)
 }
 
-pub(super) fn not_json(error: &serde_json::Error) -> ControlError {
+fn not_json(error: &serde_json::Error) -> ControlError {
     ControlError::NotJson { line: error.line(), column: error.column() }
 }

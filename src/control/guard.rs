@@ -19,7 +19,8 @@ use super::calls::{self, CALLS, Call, CallName, Found, Needs};
 use super::host::{self, Arrival};
 use super::revocations::MAX_BODY;
 use super::{
-    Caller, ControlError, Credentials, Gatehouse, export, import, operate, revocations, tokens,
+    Caller, ControlError, Credentials, Gatehouse, explain, export, import, openapi, operate,
+    revocations, tokens,
 };
 
 /// What the handlers share.
@@ -67,6 +68,7 @@ fn handler<G: Gatehouse>(call: &Call) -> MethodRouter<Arc<Shared<G>>> {
         CallName::Register => on(method, tokens::register::<G>),
         CallName::Tokens => on(method, tokens::list::<G>),
         CallName::Change => on(method, tokens::change::<G>),
+        CallName::Explain => on(method, explain::explain::<G>),
         CallName::Status => on(method, operate::status::<G>),
         CallName::Nodes => on(method, operate::nodes::<G>),
         CallName::Config => on(method, operate::config::<G>),
@@ -74,6 +76,7 @@ fn handler<G: Gatehouse>(call: &Call) -> MethodRouter<Arc<Shared<G>>> {
         CallName::Livez => on(method, operate::livez),
         CallName::Readyz => on(method, operate::readyz::<G>),
         CallName::Metrics => on(method, operate::metrics::<G>),
+        CallName::OpenApi => on(method, openapi::openapi),
     }
 }
 

@@ -19,7 +19,7 @@ use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 use crate::revocation::{Cursor, Revocation};
 
-use super::entry::Entry;
+use super::entry::{Entry, read};
 use super::guard::Shared;
 use super::lines::{Blocks, Line, Lines};
 use super::query::Params;
@@ -168,7 +168,7 @@ impl Parsed {
                 return Ok(());
             }
         };
-        match Entry::parse(line).and_then(|entry| entry.import(house, caller)) {
+        match read::<Entry>(line).and_then(|entry| entry.import(house, caller)) {
             Ok(record) => self.records.push(record),
             Err(error @ ControlError::NotReady(_)) => return Err(error),
             Err(ControlError::NotJson { column, .. }) => {

@@ -8,11 +8,13 @@ mod calls;
 mod credentials;
 mod entry;
 mod error;
+mod explain;
 mod export;
 mod guard;
 mod host;
 mod import;
 mod lines;
+mod openapi;
 mod operate;
 mod ports;
 mod query;
@@ -30,8 +32,5 @@ pub(crate) use credentials::read_credential;
 pub use credentials::{Caller, CredentialError, Credentials};
 pub use entry::MAX_REASON;
 pub use error::ControlError;
-pub use ports::{
-    Ask, AskError, Draft, Gatehouse, Nodes, RegisterAsk, ReloadReport, SeenNode, Wait,
-};
-pub use query::parse_duration;
+pub use ports::{Ask, AskError, Gatehouse, Nodes, RegisterAsk, ReloadReport, SeenNode, Wait};
 pub use server::{BindError, BoundAddress, BoundControl, Control};

@@ -36,7 +36,7 @@ pub(super) async fn reload<G: Gatehouse>(
     State(shared): State<Arc<Shared<G>>>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Json<ReloadReport>, ControlError> {
-    let reloaded = shared.house.reload(&caller.name).await;
+    let reloaded = shared.house.reload().await;
     let outcome = if reloaded.is_ok() { "applied" } else { "refused" };
     tracing::info!(actor = %caller.name, outcome, "reload asked for");
     reloaded.map(Json).map_err(ControlError::ConfigRefused)

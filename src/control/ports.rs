@@ -8,11 +8,11 @@ use serde::Serialize;
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::clock::UnixTime;
+use crate::gateway::{Explained, Inquiry};
 use crate::observe::Metrics;
 use crate::revocation::{
-    Cursor, Epoch, FeedError, Filter, LiveNode, Name, NodeName, Page, Presence, RegisterDraft,
-    Revocation, Revocations,
+    Cursor, Draft, Epoch, FeedError, Filter, LiveNode, Name, NodeName, Page, Presence,
+    RegisterDraft, Revocation, Revocations,
 };
 use crate::secret::Secret;
 
@@ -24,6 +24,9 @@ pub trait Gatehouse: Send + Sync + 'static {
 
     /// Makes the record that registers a token. A posted token must be good now, but for revocation.
     fn register(&self, ask: RegisterAsk, actor: &Arc<str>) -> Result<Revocation, AskError>;
+
+    /// Judges a request that nobody has sent, and says how.
+    fn explain(&self, inquiry: &Inquiry) -> Explained;
 
     /// What has been taken back, and which tokens are registered.
     fn revocations(&self) -> &Revocations;
@@ -52,10 +55,7 @@ pub trait Gatehouse: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Page, FeedError>> + Send;
 
     /// Reads the configuration again; every problem when it is refused, and then nothing changed.
-    fn reload(
-        &self,
-        actor: &Arc<str>,
-    ) -> impl Future<Output = Result<ReloadReport, Vec<String>>> + Send;
+    fn reload(&self) -> impl Future<Output = Result<ReloadReport, Vec<String>>> + Send;
 
     /// `Err` with the reason, in words that may be shown to anyone.
     fn readiness(&self) -> Result<(), String>;
@@ -142,7 +142,7 @@ pub enum Ask {
         /// The compact JWS, as it was posted.
         token: Secret,
         /// Why.
-        reason: Option<String>,
+        reason: Option<Arc<str>>,
     },
 }
 
@@ -153,23 +153,6 @@ pub enum RegisterAsk {
     Token(Secret),
     /// What is said of one.
     Named(RegisterDraft),
-}
-
-/// A claim's value, with what else the caller chose to say.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Draft {
-    /// Whose tokens; may be absent when one issuer is configured.
-    pub issuer: Option<String>,
-    /// The claim.
-    pub claim: String,
-    /// Its value.
-    pub value: String,
-    /// Only tokens issued at or before this second.
-    pub issued_before: Option<UnixTime>,
-    /// When the entry may be forgotten.
-    pub expires_at: Option<UnixTime>,
-    /// Why.
-    pub reason: Option<String>,
 }
 
 /// Why no record could be made of what was asked.

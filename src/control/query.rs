@@ -1,10 +1,15 @@
 //! Query strings: known parameters, each at most once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::Query;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Uri;
+use serde_json::json;
 
+use crate::config::parse_duration;
 use crate::revocation::Filter;
 
 use super::{ControlError, Wait};
@@ -17,6 +22,8 @@ pub(super) struct Params(Vec<(String, String)>);
 const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 /// The greatest number of nodes that can be waited for.
 const MAX_NODES: u32 = 10_000;
+const DEFAULT_LIMIT: usize = 100;
+const MAX_LIMIT: usize = 1000;
 
 // === impl Params ===
 
@@ -65,6 +72,20 @@ impl Params {
         Filter { issuer: part("issuer"), claim: claim.map(Into::into), value: part("value") }
     }
 
+    /// `limit`: the most that a page is to have.
+    pub(super) fn limit(&self) -> Result<usize, ControlError> {
+        let Some(text) = self.text("limit") else { return Ok(DEFAULT_LIMIT) };
+        let number = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
+        number.ok_or_else(|| ControlError::field("limit", "must be a number from 1 to 1000"))
+    }
+
+    /// `after`: what the `next` of an earlier page was made of.
+    pub(super) fn after(&self) -> Result<Option<[Arc<str>; 3]>, ControlError> {
+        let read = |text| serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok();
+        let wrong = || ControlError::field("after", "must be the `next` of an earlier page");
+        self.text("after").map(|text| read(text).ok_or_else(wrong)).transpose()
+    }
+
     /// `wait` and `timeout`.
     pub(super) fn wait(&self) -> Result<(Wait, Duration), ControlError> {
         let wait = match self.text("wait") {
@@ -81,7 +102,8 @@ impl Params {
         let timeout = match self.text("timeout") {
             None => Duration::from_secs(2),
             Some(text) => {
-                parse_duration(text).filter(|timeout| *timeout <= MAX_TIMEOUT).ok_or_else(|| {
+                let timeout = parse_duration(text).ok();
+                timeout.filter(|timeout| *timeout <= MAX_TIMEOUT).ok_or_else(|| {
                     ControlError::field("timeout", "must be like `2s`, at most `60s`")
                 })?
             }
@@ -90,20 +112,9 @@ impl Params {
     }
 }
 
-/// A duration in the configuration's spelling: `500ms`, `10s`, `5m`, `24h`, `90d`.
-pub fn parse_duration(text: &str) -> Option<Duration> {
-    let unit_at = text.find(|c: char| !c.is_ascii_digit())?;
-    let (number, unit) = text.split_at(unit_at);
-    let number: u64 = number.parse().ok()?;
-    let seconds = match unit {
-        "ms" => return Some(Duration::from_millis(number)),
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86_400,
-        _ => return None,
-    };
-    number.checked_mul(seconds).map(Duration::from_secs)
+/// What a page's `next` says: where it ended, in three parts.
+pub(super) fn next(parts: [&str; 3]) -> String {
+    URL_SAFE_NO_PAD.encode(json!(parts).to_string())
 }
 
 #[cfg(test)]
@@ -111,25 +122,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_spelt_as_in_the_configuration() {
-        let table = [
-            ("500ms", Some(Duration::from_millis(500))),
-            ("2s", Some(Duration::from_secs(2))),
-            ("5m", Some(Duration::from_secs(300))),
-            ("24h", Some(Duration::from_secs(86_400))),
-            ("90d", Some(Duration::from_secs(7_776_000))),
-            ("2", None),
-            ("s", None),
-            ("", None),
-            ("-2s", None),
-            ("2 s", None),
-            ("2.5s", None),
-            ("99999999999999999999s", None),
-            ("18446744073709551615d", None),
-        ];
-        for (text, duration) in table {
-            assert_eq!(parse_duration(text), duration, "{text}");
-        }
+    fn a_page_goes_on_where_the_last_one_ended() {
+        let params = |query: &str| {
+            let uri: Uri = format!("/v1/revocations?{query}").parse().unwrap();
+            Params::parse(&uri, &["limit", "after"]).unwrap()
+        };
+        let after = next(["https://i.test/", "sub", "a \"b\" \u{fc}"]);
+        let parts = params(&format!("after={after}")).after().unwrap().unwrap();
+        assert_eq!(
+            parts.each_ref().map(|part| &**part),
+            ["https://i.test/", "sub", "a \"b\" \u{fc}"]
+        );
+        assert_eq!(params("").after().unwrap(), None);
+        assert!(params("after=x").after().is_err() && params("after=WyJhIl0").after().is_err());
+        let limit = |query: &str| params(query).limit().ok();
+        assert_eq!(
+            [limit(""), limit("limit=1"), limit("limit=1000")],
+            [Some(100), Some(1), Some(1000)]
+        );
+        assert_eq!([limit("limit=0"), limit("limit=1001"), limit("limit=x")], [None; 3]);
     }
 
     #[test]

@@ -7,19 +7,18 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
 use axum::response::{IntoResponse, Response};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
 use http::{StatusCode, Uri};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::body::{self, ReadError};
 use crate::clock::{Clock, SystemClock};
 use crate::revocation::{Cursor, FeedError, Filter, Name, Op, REGISTERED, Revocation};
 
-use super::entry::{Entry, check_reason};
+use super::entry::{Entry, check_reason, read};
 use super::guard::Shared;
-use super::query::Params;
+use super::query::{Params, next};
 use super::{Caller, ControlError, Gatehouse, Nodes};
 
 /// A body that is read whole, in bytes.
@@ -28,8 +27,6 @@ pub(super) const MAX_BODY: usize = 64 * 1024;
 const BODY_TIME: Duration = Duration::from_secs(10);
 /// The time the store has to confirm.
 const STORE_TIME: Duration = Duration::from_secs(10);
-const DEFAULT_LIMIT: usize = 100;
-const MAX_LIMIT: usize = 1000;
 
 /// `POST /v1/revocations`.
 pub(super) async fn revoke<G: Gatehouse>(
@@ -39,7 +36,7 @@ pub(super) async fn revoke<G: Gatehouse>(
 ) -> Result<Response, ControlError> {
     let (wait, limit) = Params::parse(request.uri(), &["wait", "timeout"])?.wait()?;
     let body = whole(request.into_body()).await?;
-    let record = Entry::parse(&body)?.revoke(&*shared.house, &caller)?;
+    let record = read::<Entry>(&body)?.revoke(&*shared.house, &caller)?;
     let cursor = append(&shared.house, vec![record.clone()]).await?;
     told(&record);
     let nodes = shared.house.confirm(Some(&record), wait, limit).await;
@@ -84,18 +81,11 @@ pub(super) async fn list<G: Gatehouse>(
 ) -> Result<Response, ControlError> {
     let params = Params::parse(&uri, &["claim", "value", "issuer", "limit", "after"])?;
     let filter = params.filter();
-    let limit = limit(&params)?;
-    let after = params.text("after").map(decode_after).transpose()?;
+    let limit = params.limit()?;
+    let after = params.after()?.map(|[issuer, claim, value]| Name { issuer, claim, value });
     let page = shared.house.list(filter, after, limit).await?;
-    let next = page.next.as_ref().map(encode_after);
+    let next = page.next.as_ref().map(|it| next([&it.issuer, &it.claim, &it.value]));
     Ok(Json(json!({ "items": page.items, "next": next })).into_response())
-}
-
-/// The most entries that a page is to have.
-pub(super) fn limit(params: &Params) -> Result<usize, ControlError> {
-    let Some(text) = params.text("limit") else { return Ok(DEFAULT_LIMIT) };
-    let number = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
-    number.ok_or_else(|| ControlError::field("limit", "must be a number from 1 to 1000"))
 }
 
 /// Appends in a task of its own: a caller that leaves, or our impatience, does not tear it.
@@ -128,16 +118,12 @@ async fn confirmed(
 }
 
 /// A small body, whole.
-pub(super) async fn whole(body: Body) -> Result<bytes::Bytes, ControlError> {
-    let read = Limited::new(body, MAX_BODY).collect();
-    match tokio::time::timeout(BODY_TIME, read).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            Err(ControlError::TooLarge { limit: MAX_BODY })
-        }
-        Ok(Err(_broken)) => Err(ControlError::BodyBroken),
-        Err(_elapsed) => Err(ControlError::TooSlow),
-    }
+pub(super) async fn whole(body: Body) -> Result<Bytes, ControlError> {
+    body::whole_within(body, MAX_BODY, BODY_TIME).await.map_err(|error| match error {
+        ReadError::TooLarge => ControlError::TooLarge { limit: MAX_BODY },
+        ReadError::Broken => ControlError::BodyBroken,
+        ReadError::Stalled => ControlError::TooSlow,
+    })
 }
 
 /// The one live entry that the filter names; an absent issuer may only mean one.
@@ -166,17 +152,4 @@ fn answer(record: &Revocation, cursor: &Cursor, nodes: &Nodes) -> Json<Value> {
 fn told(record: &Revocation) {
     let (op, claim) = (record.op, &record.name.claim);
     tracing::info!(id = %record.id, ?op, %claim, actor = ?record.actor, "revocation recorded");
-}
-
-fn encode_after(name: &Name) -> String {
-    URL_SAFE_NO_PAD.encode(json!([name.issuer, name.claim, name.value]).to_string())
-}
-
-fn decode_after(text: &str) -> Result<Name, ControlError> {
-    let read = || {
-        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-        let [issuer, claim, value]: [Arc<str>; 3] = serde_json::from_slice(&bytes).ok()?;
-        Some(Name { issuer, claim, value })
-    };
-    read().ok_or_else(|| ControlError::field("after", "must be the `next` of an earlier page"))
 }

@@ -6,11 +6,8 @@ use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Extension, Path, Request, State};
 use axum::response::{IntoResponse, Response};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{StatusCode, Uri};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::clock::{Clock, SystemClock, UnixTime};
@@ -19,10 +16,10 @@ use crate::revocation::{
 };
 use crate::secret::Secret;
 
-use super::entry::{check_reason, explain, filled, not_json, refuse};
+use super::entry::{check_reason, filled, read, refuse};
 use super::guard::Shared;
-use super::query::Params;
-use super::revocations::{append, limit, whole};
+use super::query::{Params, next};
+use super::revocations::{append, whole};
 use super::{Caller, ControlError, Gatehouse, RegisterAsk};
 
 /// The longest word for a token's kind, in bytes.
@@ -96,7 +93,7 @@ pub(super) async fn register<G: Gatehouse>(
     if !revocations.is_allow_list() && !revocations.has_register() {
         return Err(ControlError::RegisterOff);
     }
-    let ask = parse::<Issued>(&whole(request.into_body()).await?)?.ask()?;
+    let ask = read::<Issued>(&whole(request.into_body()).await?)?.ask()?;
     let record = shared.house.register(ask, &caller.name)?;
     let cursor = append(&shared.house, vec![record.clone()]).await?;
     tracing::info!(id = %record.id, actor = %caller.name, "token registered");
@@ -113,14 +110,15 @@ pub(super) async fn list<G: Gatehouse>(
     let params = Params::parse(&uri, &["subject", "issuer", "limit", "after"])?;
     let part = |name| params.text(name).map(Into::into);
     let filter = TokenFilter { issuer: part("issuer"), subject: part("subject") };
-    let after = params.text("after").map(decode_after).transpose()?;
-    let limit = limit(&params)?;
+    let key = |[issuer, subject, token_id]: [_; 3]| TokenKey { issuer, subject, token_id };
+    let after = params.after()?.map(key);
+    let limit = params.limit()?;
     let revocations = shared.house.revocations();
     if !revocations.has_register() {
         return Err(ControlError::RegisterOff);
     }
     let page = revocations.tokens(&filter, after.as_ref(), limit, SystemClock.now());
-    let next = page.next.as_ref().map(encode_after);
+    let next = page.next.as_ref().map(|it| next([&it.issuer, &it.subject, &it.token_id]));
     Ok(Json(json!({ "items": page.items, "next": next })).into_response())
 }
 
@@ -135,7 +133,7 @@ pub(super) async fn change<G: Gatehouse>(
     let Path(id) = path.map_err(wrong)?;
     let params = Params::parse(request.uri(), &["issuer"])?;
     let issuer = params.text("issuer").map(str::to_owned);
-    let change: Change = parse(&whole(request.into_body()).await?)?;
+    let change: Change = read(&whole(request.into_body()).await?)?;
     let revoke = change.revoke.ok_or_else(|| ControlError::field("revoke", "is missing"))?;
     check_reason(change.reason.as_deref())?;
     let token = only_token(&*shared.house, issuer.as_deref(), &id)?;
@@ -176,14 +174,6 @@ fn only_token<G: Gatehouse>(
     Ok(token)
 }
 
-/// One JSON object, read strictly.
-fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, ControlError> {
-    let mut json = serde_json::Deserializer::from_slice(text);
-    let read = serde_path_to_error::deserialize(&mut json).map_err(|error| explain(&error))?;
-    json.end().map_err(|error| not_json(&error))?;
-    Ok(read)
-}
-
 /// What was registered; nothing of it is looked up, so that a full register does not show.
 fn told(record: &Revocation) -> Value {
     let details = record.token.as_deref().cloned().unwrap_or_default();
@@ -197,17 +187,4 @@ fn told(record: &Revocation) -> Value {
         "expires_at": details.expires_at,
         "kept_until": record.expires_at,
     })
-}
-
-fn encode_after(key: &TokenKey) -> String {
-    URL_SAFE_NO_PAD.encode(json!([key.issuer, key.subject, key.token_id]).to_string())
-}
-
-fn decode_after(text: &str) -> Result<TokenKey, ControlError> {
-    let read = || {
-        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-        let [issuer, subject, token_id]: [Arc<str>; 3] = serde_json::from_slice(&bytes).ok()?;
-        Some(TokenKey { issuer, subject, token_id })
-    };
-    read().ok_or_else(|| ControlError::field("after", "must be the `next` of an earlier page"))
 }

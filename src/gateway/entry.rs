@@ -21,7 +21,7 @@ use crate::forward::{BodyError, RequestId, ResponseBody, client_address};
 use crate::instant::recent;
 use crate::observe::access_log::{AccessLog, AccessRecord, cut};
 use crate::peer::Peer;
-use crate::reject::{self, Rejection};
+use crate::reject::{self, Rejection, Said};
 use crate::revocation::Named;
 use crate::snapshot::{Route, RouteCounters, Snapshot};
 
@@ -162,15 +162,8 @@ impl Entry {
         self.route = refused.route.or(self.route.take());
         self.token = refused.token.or(self.token.take());
         let route = self.route.as_deref();
-        let context = reject::Context {
-            realm: route.map_or("portcullis", |route| &*route.name),
-            scopes: route.map_or(&[], |route| route.access.scopes()),
-            fresh: route.and_then(|route| route.access.rule()?.fresh),
-            profile: route.map_or(ErrorProfile::Rfc6750, |route| route.errors),
-            form: route.map_or(self.form.as_deref(), |route| route.error_form.as_deref()),
-            said: refused.said.as_ref(),
-            request_id: self.request_id.as_str(),
-        };
+        let (form, said) = (self.form.as_deref(), refused.said.as_ref());
+        let context = context(route, form, said, self.request_id.as_str());
         let response = refused.rejection.into_response(context).map(ResponseBody::from);
         self.answer(response, None)
     }
@@ -272,5 +265,23 @@ impl Drop for RecordedBody {
             self.entry.outcome = "client_gone";
             self.entry.reason = "client_gone";
         }
+    }
+}
+
+/// What a refusal's answer needs to know; `form` is for one without a route.
+pub(super) fn context<'a>(
+    route: Option<&'a Route>,
+    form: Option<&'a ErrorForm>,
+    said: Option<&'a Said>,
+    request_id: &'a str,
+) -> reject::Context<'a> {
+    reject::Context {
+        realm: route.map_or("portcullis", |route| &*route.name),
+        scopes: route.map_or(&[], |route| route.access.scopes()),
+        fresh: route.and_then(|route| route.access.rule()?.fresh),
+        profile: route.map_or(ErrorProfile::Rfc6750, |route| route.errors),
+        form: route.map_or(form, |route| route.error_form.as_deref()),
+        said,
+        request_id,
     }
 }

@@ -7,12 +7,12 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 
 use crate::access::Permit;
-use crate::body::ReadBody;
+use crate::body::{self, ReadBody};
 use crate::clock::UnixTime;
 use crate::config::ErrorProfile;
 use crate::forward::ResponseBody;
@@ -70,7 +70,7 @@ impl Gateway {
         // The configuration gives no such route a permit without one.
         let bearer = permit.principal().ok_or(CallError::NoSubject)?.clone();
         let body = match (body, read) {
-            (Some(body), _) => whole(body, patience).await?,
+            (Some(body), _) => body::whole_within(body, MAX_BODY, patience).await?,
             (None, Some(read)) if read.bytes().len() > MAX_BODY => {
                 return Err(CallError::BodyTooLarge);
             }
@@ -93,20 +93,6 @@ fn endpoint(base: &str, head: &Parts) -> Result<Endpoint, Rejection> {
         return Err(RouteError::MethodNotAllowed(endpoint.allow().into()).into());
     }
     Ok(endpoint)
-}
-
-/// A small body, whole. One that is announced longer is not read at all.
-async fn whole(body: Incoming, patience: Duration) -> Result<Bytes, CallError> {
-    use hyper::body::Body as _;
-    if body.size_hint().lower() > MAX_BODY as u64 {
-        return Err(CallError::BodyTooLarge);
-    }
-    match tokio::time::timeout(patience, Limited::new(body, MAX_BODY).collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(CallError::BodyTooLarge),
-        Ok(Err(_broken)) => Err(CallError::BodyBroken),
-        Err(_elapsed) => Err(CallError::BodyStalled),
-    }
 }
 
 fn answer(body: Option<Value>, cookies: Vec<HeaderValue>) -> Response<ResponseBody> {

@@ -5,7 +5,6 @@
 
 mod call;
 mod challenge;
-mod code;
 mod flask;
 mod form;
 mod problem;
@@ -27,7 +26,7 @@ use crate::route::{RouteError, TargetError};
 use crate::self_service::CallError;
 use crate::token::{BearerError, TokenError};
 
-pub use code::Code;
+pub use crate::code::Code;
 pub use flask::{Asked, Said};
 pub use reasons::REASONS;
 

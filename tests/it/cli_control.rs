@@ -1,159 +1,20 @@
 //! The commands against a real control port, before a small in-memory gateway.
 
-use std::collections::BTreeMap;
+mod house;
+
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
-use portcullis::clock::{Clock, SystemClock, UnixTime};
 use portcullis::config::{ControlAddress, ControlConfig};
-use portcullis::control::{
-    Ask, AskError, BoundAddress, Control, Draft, Gatehouse, Nodes, RegisterAsk, ReloadReport,
-    SeenNode, Wait,
-};
-use portcullis::observe::Metrics;
-use portcullis::revocation::{
-    Cursor, Enforceable, FeedError, Filter, IssuerScope, Name, NodeName, Op, Page, Presence,
-    RegisterConfig, Revocation, RevocationMode, Revocations,
-};
+use portcullis::control::{BoundAddress, Control};
 use portcullis::shutdown::Shutdown;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
-use uuid::Uuid;
 
-struct House {
-    live: Mutex<BTreeMap<Name, Revocation>>,
-    metrics: Metrics,
-    revocations: Revocations,
-}
-
-impl House {
-    fn new() -> Self {
-        let revocations = Revocations::new(&[], Duration::from_secs(10));
-        let register = RegisterConfig { max_tokens: 100, seen_every: Duration::from_secs(30) };
-        revocations.configure_register(RevocationMode::DenyList, Some(&register));
-        Self { live: Mutex::default(), metrics: Metrics::default(), revocations }
-    }
-}
-
-impl Gatehouse for House {
-    fn complete(&self, ask: Ask, actor: &Arc<str>) -> Result<Revocation, AskError> {
-        let draft = match ask {
-            Ask::Claim(draft) => draft,
-            Ask::Token { token, reason } => {
-                let value = String::from_utf8_lossy(token.expose()).into_owned();
-                Draft { claim: "jti".into(), value, reason, ..Draft::default() }
-            }
-        };
-        if draft.claim == "email" {
-            return Err(AskError::Field { field: "claim", problem: "can't be revoked by".into() });
-        }
-        let issuer = draft.issuer.unwrap_or_else(|| "https://i.test/".into()).into();
-        Ok(Revocation {
-            id: Uuid::now_v7(),
-            op: Op::Revoke,
-            name: Name { issuer, claim: draft.claim.into(), value: draft.value.into() },
-            issued_before: draft.issued_before,
-            expires_at: draft.expires_at.unwrap_or(UnixTime::from_secs(1_767_225_600)),
-            at: UnixTime::from_secs(1_767_139_200),
-            actor: Some(Arc::clone(actor)),
-            reason: draft.reason.map(Into::into),
-            token: None,
-        })
-    }
-
-    fn register(&self, ask: RegisterAsk, actor: &Arc<str>) -> Result<Revocation, AskError> {
-        let RegisterAsk::Named(draft) = ask else {
-            return Err(AskError::Field { field: "token", problem: "is none of ours".into() });
-        };
-        let issuers = vec![IssuerScope {
-            scope: "https://i.test/".into(),
-            longest: Duration::from_secs(3600),
-            leeway: Duration::ZERO,
-            family: None,
-        }];
-        let enforceable = Enforceable { issuers, claims: vec![] };
-        let record = draft.complete(&enforceable, Some(Arc::clone(actor)), SystemClock.now());
-        record.map_err(|error| AskError::Field { field: "jti", problem: error.to_string() })
-    }
-
-    fn revocations(&self) -> &Revocations {
-        &self.revocations
-    }
-
-    async fn append(&self, records: Vec<Revocation>) -> Result<Cursor, FeedError> {
-        let mut live = self.live.lock().unwrap();
-        for record in records {
-            self.revocations.apply(&record);
-            match record.op {
-                Op::Revoke | Op::Register => drop(live.insert(record.name.clone(), record)),
-                Op::Reinstate => drop(live.remove(&record.name)),
-            }
-        }
-        Ok(Cursor::new("1"))
-    }
-
-    async fn list(
-        &self,
-        filter: Filter,
-        after: Option<Name>,
-        limit: usize,
-    ) -> Result<Page, FeedError> {
-        let live = self.live.lock().unwrap();
-        let mut items = live.values().filter(|one| {
-            after.as_ref().is_none_or(|after| one.name > *after)
-                && filter.claim.as_ref().is_none_or(|claim| *claim == one.name.claim)
-                && filter.value.as_ref().is_none_or(|value| *value == one.name.value)
-        });
-        let page: Vec<Revocation> = items.by_ref().take(limit).cloned().collect();
-        let next = items.next().and_then(|_more| page.last()).map(|one| one.name.clone());
-        Ok(Page { items: page, next })
-    }
-
-    async fn reload(&self, _actor: &Arc<str>) -> Result<ReloadReport, Vec<String>> {
-        Err(vec!["gateway.toml:3:1: unknown key `adress`\n  | adress".into()])
-    }
-
-    fn readiness(&self) -> Result<(), String> {
-        Ok(())
-    }
-
-    fn status(&self) -> Value {
-        json!({ "feed": { "connected": true } })
-    }
-
-    fn config(&self) -> Value {
-        json!({})
-    }
-
-    async fn confirm(&self, _: Option<&Revocation>, wait: Wait, _: Duration) -> Nodes {
-        let mut nodes = Nodes::of(node("gw-1"));
-        if wait == Wait::All {
-            nodes.confirmed.push(node("gw-2"));
-        }
-        if matches!(wait, Wait::Nodes(count) if count > 1) {
-            (nodes.missing, nodes.complete) = (vec![node("gw-2")], false);
-        }
-        nodes
-    }
-
-    async fn nodes(&self) -> Result<Vec<SeenNode>, FeedError> {
-        let (node, cursor) = (node("gw-1"), Some(Cursor::new("41")));
-        let presence = Presence { node, lasts: 9000, epoch: None, cursor, staleness: Some(300) };
-        Ok(vec![SeenNode::own(presence)])
-    }
-
-    fn metrics(&self) -> &Metrics {
-        &self.metrics
-    }
-}
-
-fn node(name: &str) -> NodeName {
-    NodeName { name: name.into(), id: Uuid::nil() }
-}
+use house::House;
 
 /// A running port with its configuration file; the credential is the one made at first start.
 struct Running {
@@ -291,6 +152,23 @@ fn waiting_for_other_gateways_names_them_and_fails_when_it_was_in_vain() {
         nodes.contains("*  gw-1") && nodes.contains("41") && nodes.contains("0.3 s"),
         "{nodes}"
     );
+}
+
+#[test]
+fn what_would_become_of_a_token_is_said_in_words() {
+    let running = Running::start(false);
+    let said = running.ok(&["explain", "/orders/7", "--method", "PUT"]);
+    assert_eq!(said, "forwarded, route PUT\n  route       passed   /orders/7\n");
+    running.ok(&["revoke", "--claim", "jti", "--value", "x", "--reason", "lost"]);
+    let output = running.say(&["explain", "/orders/7", "--token", "-"], b"some-token\n");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.starts_with("rejected: 401 token-revoked, route GET\n"), "{said}");
+    assert!(said.contains("revoked by\nCLAIM") && said.contains("lost"), "{said}");
+    assert!(!said.contains("some-token"), "{said}");
+    let told: Value = serde_json::from_str(&running.ok(&["explain", "/", "--json"])).unwrap();
+    assert_eq!(told["outcome"], "forwarded");
+    assert_eq!(running.say(&["explain", "orders"], b"").status.code(), Some(64));
 }
 
 #[test]

@@ -25,6 +25,7 @@ mod demo; // the README's first command
 mod drain; // stopping while requests are in flight
 mod examples; // the applications of examples/flask behind their gateways
 mod examples_older; // those of the library's version 3, asked by curl
+mod explain; // why a token would be refused
 #[cfg(feature = "redis")]
 mod families; // refresh tokens and their access tokens
 #[cfg(any(feature = "nats", feature = "postgres", feature = "redis"))]

@@ -2,14 +2,15 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::code::Code;
 use crate::config::{CodeForm, ErrorForm, ErrorProfile, Template};
 
 /// One `[errors.name]`.
 pub(super) fn error_form(form: &ErrorForm) -> Value {
     let body = |body: Option<&Template>| body.map(Template::source);
-    let code = |(code, own): &(Box<str>, CodeForm)| {
+    let code = |(code, own): &(Code, CodeForm)| {
         let status = own.status.map(|status| status.as_u16());
-        (code.to_string(), json!({ "status": status, "body": body(own.body.as_deref()) }))
+        (code.as_str().to_owned(), json!({ "status": status, "body": body(own.body.as_deref()) }))
     };
     let own = form.codes.iter().filter_map(|(_, own)| own.body.as_deref());
     let media = form.body.as_deref().into_iter().chain(own).next().map(Template::media_type);

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use http::StatusCode;
 
-use super::super::refusal::{CODES, CodeForm, ErrorForm, Media, Template};
+use super::super::refusal::{CodeForm, ErrorForm, Media, Template};
+use crate::code::Code;
 use crate::config::ErrorProfile;
 use crate::config::raw::{Node, Table, nearest, quoted};
 
@@ -55,24 +56,25 @@ fn form(name: &str, node: &Node<'_>) -> Option<ErrorForm> {
     sound.then(|| ErrorForm { name: name.into(), profile: known, message_key, body, codes })
 }
 
-fn code_form(code: &str, node: &Node<'_>, media: &Media) -> Option<(Box<str>, CodeForm)> {
+fn code_form(word: &str, node: &Node<'_>, media: &Media) -> Option<(Code, CodeForm)> {
     let table = node.table()?;
-    let usual = CODES.iter().find(|(it, _)| *it == code).map(|(_, status)| *status);
-    let status = table.read("status", |node| status(node, usual));
+    let code = Code::of(word);
+    let status = table.read("status", |node| status(node, code.map(Code::status)));
     let body = table.read("body", |node| template(node, media));
-    if usual.is_none() {
-        let codes: Vec<&str> = CODES.iter().map(|(code, _)| *code).collect();
-        let help = nearest(code, &codes).unwrap_or_else(|| "docs/errors.md has them all".into());
-        return node.wrong_but(format!("no refusal has the code {}", quoted(code)), help);
-    }
+    let Some(code) = code else {
+        let help = nearest(word, &Code::ALL.map(Code::as_str));
+        let help = help.unwrap_or_else(|| "docs/errors.md has them all".into());
+        return node.wrong_but(format!("no refusal has the code {}", quoted(word)), help);
+    };
     let sound = |table: &Table<'_>, key, there: bool| there || !table.has(key);
     let sound = sound(&table, "status", status.is_some()) && sound(&table, "body", body.is_some());
-    sound.then(|| (code.into(), CodeForm { status, body }))
+    sound.then_some((code, CodeForm { status, body }))
 }
 
 /// What the client did wrong stays his to mend, and what nobody can know stays ours.
-fn status(node: &Node<'_>, usual: Option<u16>) -> Option<StatusCode> {
+fn status(node: &Node<'_>, usual: Option<StatusCode>) -> Option<StatusCode> {
     let number = u16::try_from(node.integer(400..=599)?).ok()?;
+    let usual = usual.map(|usual| usual.as_u16());
     if let Some(usual) = usual.filter(|usual| usual / 100 != number / 100) {
         let problem = format!("this refusal is a {}xx", usual / 100);
         return node.wrong_but(problem, format!("its usual status is {usual}"));

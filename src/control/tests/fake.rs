@@ -12,9 +12,10 @@ use uuid::Uuid;
 
 use crate::clock::{Clock, SystemClock, UnixTime};
 use crate::control::{Ask, AskError, Gatehouse, Nodes, RegisterAsk, ReloadReport, SeenNode, Wait};
+use crate::gateway::{Explained, Inquiry};
 use crate::observe::Metrics;
 use crate::revocation::{
-    Cursor, Enforceable, FeedError, Filter, IssuerScope, Name, NodeName, Op, Page, Presence,
+    Cursor, Draft, Enforceable, FeedError, Filter, IssuerScope, Name, NodeName, Op, Page, Presence,
     RegisterConfig, RegisterDraft, Revocation, RevocationMode, Revocations,
 };
 
@@ -80,14 +81,14 @@ impl Gatehouse for Fake {
                 }
                 let value = String::from_utf8_lossy(&token.expose()[5..]).into();
                 let name = Name { issuer: ISSUER.into(), claim: "jti".into(), value };
-                (name, crate::control::Draft { reason, ..Default::default() })
+                (name, Draft { reason, ..Draft::default() })
             }
             Ask::Claim(draft) => {
-                if !["jti", "sub", "sid"].contains(&draft.claim.as_str()) {
+                if !["jti", "sub", "sid"].contains(&&*draft.claim) {
                     return refuse("claim", "is not a claim this gateway revokes by");
                 }
-                let issuer = draft.issuer.as_deref().unwrap_or(ISSUER).into();
-                let (claim, value) = (draft.claim.as_str().into(), draft.value.as_str().into());
+                let issuer = draft.issuer.clone().unwrap_or_else(|| ISSUER.into());
+                let (claim, value) = (Arc::clone(&draft.claim), Arc::clone(&draft.value));
                 (Name { issuer, claim, value }, draft)
             }
         };
@@ -99,7 +100,7 @@ impl Gatehouse for Fake {
             expires_at: draft.expires_at.unwrap_or(UnixTime::from_secs(9_000)),
             at: UnixTime::from_secs(1_000),
             actor: Some(Arc::clone(actor)),
-            reason: draft.reason.map(Into::into),
+            reason: draft.reason,
             token: None,
             name,
         })
@@ -131,6 +132,18 @@ impl Gatehouse for Fake {
             field: error.field().unwrap_or("body"),
             problem: error.to_string(),
         })
+    }
+
+    fn explain(&self, inquiry: &Inquiry) -> Explained {
+        let (method, target) = (&inquiry.method, &inquiry.target);
+        let asked = format!("{method} {} {target}", inquiry.host.to_str().unwrap());
+        let lives = |name: &&Name| inquiry.token.is_some() && *name.claim == *"jti";
+        Explained {
+            outcome: "rejected",
+            route: Some(asked.into()),
+            entries: self.live.lock().unwrap().keys().filter(lives).cloned().collect(),
+            ..Explained::default()
+        }
     }
 
     fn revocations(&self) -> &Revocations {
@@ -177,7 +190,7 @@ impl Gatehouse for Fake {
         Ok(Page { items: page, next })
     }
 
-    async fn reload(&self, _actor: &Arc<str>) -> Result<ReloadReport, Vec<String>> {
+    async fn reload(&self) -> Result<ReloadReport, Vec<String>> {
         if self.reload_refused.load(Ordering::SeqCst) {
             return Err(vec!["gateway.toml:3:1: unknown key".into(), "a second one".into()]);
         }

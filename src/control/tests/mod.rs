@@ -2,9 +2,11 @@
 
 mod calls;
 mod docs;
+mod explain;
 mod fake;
 mod hostile;
 mod import;
+mod openapi;
 mod revocations;
 mod roles;
 mod wire;

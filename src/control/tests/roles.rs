@@ -20,6 +20,7 @@ fn each_call_takes_its_role_and_the_greater_ones_and_no_other() {
                 CallName::Revoke => r#"{"claim":"jti","value":"x"}"#,
                 CallName::Register => r#"{"jti":"x"}"#,
                 CallName::Change => r#"{"revoke":true}"#,
+                CallName::Explain => r#"{"path":"/"}"#,
                 _ => "",
             };
             let query = if call.name == CallName::Reinstate { "?claim=jti&value=x" } else { "" };

@@ -1,7 +1,7 @@
 //! A control port on a real socket, and a client that sends exactly what it is given.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown as Half, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
@@ -151,7 +151,6 @@ impl Answer {
 pub(super) fn over_unix(path: &Path, request: &str) -> Answer {
     let mut stream = UnixStream::connect(path).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
-    stream.shutdown(Half::Write).ok();
     read_answer(stream)
 }
 

@@ -1,31 +1,19 @@
 //! Encryption on the way to the server: verified, or said to be off.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use hyper_rustls::ConfigBuilderExt;
-use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use crate::outbound;
 use crate::revocation::{FeedError, StoreTls};
 
 /// Takes the server's certificate if it leads to a configured root, or to one of the system's.
 pub(super) fn connector(tls: Option<&StoreTls>) -> Result<MakeRustlsConnect, FeedError> {
-    let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| FeedError::Refused(format!("no TLS: {error}")))?;
-    let builder = match tls.and_then(|tls| tls.ca.as_deref()) {
-        Some(file) => builder.with_root_certificates(roots(file)?),
-        // A machine without root certificates can still reach a server on its own sockets.
-        None => match builder.clone().with_native_roots() {
-            Ok(builder) => builder,
-            Err(_none) => builder.with_root_certificates(RootCertStore::empty()),
-        },
-    };
+    let builder = outbound::trusting(tls.and_then(|tls| tls.ca.as_deref()))
+        .map_err(|error| FeedError::Refused(error.to_string()))?;
     let config = match tls.and_then(|tls| tls.identity.as_ref()) {
         None => builder.with_no_client_auth(),
         Some((chain, key)) => {
@@ -49,20 +37,6 @@ pub(super) fn default_mode(hosts: &[Host]) -> SslMode {
         }
     };
     if hosts.iter().all(local) { SslMode::Prefer } else { SslMode::Require }
-}
-
-fn roots(file: &Path) -> Result<RootCertStore, FeedError> {
-    let mut roots = RootCertStore::empty();
-    let certificates =
-        CertificateDer::pem_file_iter(file).map_err(|error| refused(file, &error))?;
-    for certificate in certificates {
-        let certificate = certificate.map_err(|error| refused(file, &error))?;
-        roots.add(certificate).map_err(|error| refused(file, &error))?;
-    }
-    if roots.is_empty() {
-        return Err(refused(file, &"it holds no certificate"));
-    }
-    Ok(roots)
 }
 
 fn refused(file: &Path, why: &dyn std::fmt::Display) -> FeedError {

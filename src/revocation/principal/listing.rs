@@ -1,6 +1,8 @@
 //! The register as it is asked and filled.
 
-use super::Revocations;
+use std::sync::Arc;
+
+use super::{Named, Revocations, naming};
 use crate::clock::UnixTime;
 use crate::revocation::fingerprint::Fingerprint;
 use crate::revocation::names::canonical;
@@ -51,6 +53,20 @@ impl Revocations {
     /// Forgets registered tokens that expired before `now`.
     pub fn prune_register(&self, now: UnixTime) -> usize {
         self.register.prune(now)
+    }
+
+    /// The live entries that revoke the token, most specific first.
+    pub fn matching(&self, named: &Named, now: UnixTime) -> Vec<Name> {
+        let (verified, mut found) = (&named.verified, Vec::new());
+        let issued_at = verified.claims().issued_at();
+        naming::visit(verified, &self.custom.load(), &mut |_slot, claim, value| {
+            let issuer = Arc::clone(verified.scope());
+            let name = Name { issuer, claim: claim.into(), value: value.into() };
+            if !found.contains(&name) && self.set.holds(&name, issued_at, now) {
+                found.push(name);
+            }
+        });
+        found
     }
 
     /// Does what the record says, to the set and to the register.

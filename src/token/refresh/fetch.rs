@@ -2,23 +2,22 @@
 
 use std::error::Error as _;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::Empty;
 use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::{ClientConfig, RootCertStore};
 use thiserror::Error;
 use tokio::time::timeout;
 
+use crate::body;
+use crate::outbound;
 use crate::token::keys::MAX_DOCUMENT;
 
 use super::Document;
@@ -58,19 +57,9 @@ pub(super) enum FetchError {
 
 impl Fetcher {
     pub(super) fn new() -> Result<Self, FetchError> {
-        let native =
-            HttpsConnectorBuilder::new().with_provider_and_native_roots(default_provider());
-        let builder = match native {
-            Ok(builder) => builder,
-            Err(error) => {
-                tracing::warn!(%error, "no root certificates: key servers over https won't be trusted");
-                HttpsConnectorBuilder::new().with_tls_config(trusting_nobody()?)
-            }
-        };
-        let connector = builder.https_or_http().enable_http1().build();
-        let client =
-            Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
-        Ok(Self { client })
+        let tls = outbound::trusting(None).map_err(|_cause| FetchError::Tls)?;
+        let mut client = Client::builder(TokioExecutor::new());
+        Ok(Self { client: client.pool_max_idle_per_host(0).build(outbound::connector(tls)) })
     }
 
     /// Gets the document; `url` has been [`checked`].
@@ -81,7 +70,7 @@ impl Fetcher {
     async fn exchange(&self, url: &Uri) -> Result<Document, FetchError> {
         let request = Request::get(url)
             .header(ACCEPT, "application/jwk-set+json, application/json")
-            .header(USER_AGENT, concat!("portcullis/", env!("CARGO_PKG_VERSION")))
+            .header(USER_AGENT, outbound::AGENT)
             .body(Empty::new())
             .map_err(|_cause| FetchError::Url)?;
         let response = self.client.request(request).await.map_err(|error| {
@@ -104,14 +93,6 @@ pub(super) fn checked(url: Uri) -> Result<Uri, FetchError> {
     if fits && !authority.as_str().contains('@') { Ok(url) } else { Err(FetchError::Url) }
 }
 
-/// For a machine without root certificates: key servers on loopback still work.
-fn trusting_nobody() -> Result<ClientConfig, FetchError> {
-    let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()));
-    let builder =
-        builder.with_safe_default_protocol_versions().map_err(|_cause| FetchError::Tls)?;
-    Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
-}
-
 fn is_loopback(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
@@ -126,11 +107,7 @@ async fn read(response: Response<Incoming>) -> Result<Document, FetchError> {
         return Err(FetchError::NotJson);
     }
     let max_age = max_age(&head.headers);
-    let bytes = Limited::new(body, MAX_DOCUMENT)
-        .collect()
-        .await
-        .map_err(|_cause| FetchError::Body)?
-        .to_bytes();
+    let bytes = body::whole(body, MAX_DOCUMENT).await.map_err(|_cause| FetchError::Body)?;
     Ok(Document { bytes: bytes.to_vec(), max_age })
 }
 

@@ -1,4 +1,5 @@
-//! What a client is told: one stable word for each way of being refused, and all that follows from it.
+//! What a refused client is told: one stable word for each way of being refused, and all that follows
+//! from it. Which error is which code says `reject`.
 
 use http::StatusCode;
 
@@ -98,6 +99,11 @@ impl Code {
         Self::UpstreamTimeout,
         Self::UpstreamUnavailable,
     ];
+
+    /// The code of that word.
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.as_str() == word)
+    }
 
     /// The word itself.
     pub const fn as_str(self) -> &'static str {
@@ -222,5 +228,21 @@ impl Code {
                 | Self::RequestTimeout
                 | Self::TargetTooLong
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_one_code_and_the_words_are_in_order() {
+        for code in Code::ALL {
+            assert_eq!(Code::of(code.as_str()), Some(code));
+        }
+        assert!(Code::ALL.map(Code::as_str).is_sorted());
+        for other in ["", "token", "Token-Revoked", "token-revoked "] {
+            assert_eq!(Code::of(other), None, "{other:?}");
+        }
     }
 }
