@@ -3,16 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::support::eventually::eventually;
-use crate::support::gateway::{ORDERS, TestGateway};
+use crate::support::gateway::{ORDERS, PUBLIC, TestGateway};
 use crate::support::raw::Raw;
-
-const PUBLIC: &str = r#"
-[[routes]]
-name = "public"
-path = "/public"
-upstream = "orders"
-auth = "none"
-"#;
 
 /// The answer's status; 0 when the connection was closed without one that could be read.
 fn status(gateway: &TestGateway, bytes: &[u8]) -> u16 {
