@@ -1,4 +1,5 @@
-//! An in-memory gateway that keeps what it is told, and fails when it is told to.
+//! An in-memory gateway that keeps what it is told, and fails when it is told to. The tests of the command line
+//! (`tests/it/cli_control.rs`) have it too.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -179,7 +180,8 @@ impl Gatehouse for Fake {
 
     async fn reload(&self, _actor: &Arc<str>) -> Result<ReloadReport, Vec<String>> {
         if self.reload_refused.load(Ordering::SeqCst) {
-            return Err(vec!["gateway.toml:3:1: unknown key".into(), "a second one".into()]);
+            let unknown = "gateway.toml:3:1: unknown key `adress`\n  | adress";
+            return Err(vec![unknown.into(), "a second one".into()]);
         }
         Ok(ReloadReport { generation: 2, changes: vec!["routes: 1 added".into()] })
     }
@@ -212,8 +214,8 @@ impl Gatehouse for Fake {
             node: node("one"),
             lasts: 9000,
             epoch: None,
-            cursor: None,
-            staleness: Some(7),
+            cursor: Some(Cursor::new("41")),
+            staleness: Some(300),
         };
         self.away().map_or_else(|| Ok(vec![SeenNode::own(presence)]), Err)
     }
