@@ -65,6 +65,19 @@ fn every_metric_is_documented_and_no_other() {
 }
 
 #[test]
+fn every_member_of_the_access_log_is_documented_in_its_order() {
+    let source = document("src/observe/access_log/line.rs");
+    let written = source.split("#[cfg(test)]").next().expect("what writes it");
+    let written: Vec<&str> = written.split("\\\"").skip(1).step_by(2).collect();
+    let text = document("docs/errors.md");
+    let (_, log) = text.split_once("## The access log").expect("the access log");
+    let documented: Vec<String> =
+        rows(log).iter().flat_map(|row| quoted(&row[0]).collect::<Vec<_>>()).collect();
+    assert_eq!(documented, written);
+    assert!(written.len() > 10, "{written:?}");
+}
+
+#[test]
 fn every_self_service_call_is_documented_with_its_methods_and_its_word_in_the_log() {
     let text = document("docs/self-service.md");
     let (_, calls) = text.split_once("## Calls").expect("the calls");

@@ -46,7 +46,6 @@ const NEIGHBOURS: &[(&str, &str)] = &[
     ("access", "revocation"),
     ("control", "app"),
     ("self_service", "revocation"),
-    ("deadline", "instant"),
 ];
 
 /// Calls that have no place in the tree, and the one file each may be in.
@@ -60,6 +59,21 @@ const BANNED: &[(&str, &str)] = &[
     ("SystemTime::now", "src/clock.rs"),
     ("thread::sleep", ""),
 ];
+
+fn architecture() -> String {
+    fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md")
+}
+
+/// The text of one section of ARCHITECTURE.md.
+fn section<'a>(document: &'a str, title: &str) -> &'a str {
+    let (_, text) = document.split_once(&format!("## {title}\n")).expect("the section");
+    text.split("\n## ").next().expect("its text")
+}
+
+/// What stands between backquotes.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -193,19 +207,47 @@ fn sources_are_ascii_but_for_named_signs() {
 
 #[test]
 fn every_invariant_of_the_architecture_names_a_test_that_exists() {
-    let document = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
+    let document = architecture();
     let code: String = rust_files(&["src", "tests"]).into_values().collect();
-    let (_, section) = document.split_once("## Invariants").expect("a section on invariants");
-    let section = section.split("\n## ").next().expect("its text");
     let mut named = 0;
-    for test in section
-        .split('`')
-        .skip(1)
-        .step_by(2)
-        .filter(|word| word.contains("_") && !word.contains(':'))
-    {
+    let words = quoted(section(&document, "Invariants"));
+    for test in words.filter(|word| word.contains('_') && !word.contains(':')) {
         assert!(code.contains(&format!("fn {test}")), "ARCHITECTURE.md names the test {test}");
         named += 1;
     }
     assert!(named >= 10, "only {named} tests are named");
+}
+
+#[test]
+fn the_architecture_s_layers_are_the_enforced_ones() {
+    let document = architecture();
+    let rows = section(&document, "Rooms and layers").lines().filter_map(|line| {
+        let mut cells = line.strip_prefix("| ")?.split(" | ");
+        let layer: u8 = cells.next()?.parse().ok()?;
+        Some((layer, cells.next()?))
+    });
+    let told: BTreeMap<u8, Vec<String>> = rows
+        .map(|(layer, rooms)| (layer, quoted(rooms).map(|room| room.replace("::", "/")).collect()))
+        .collect();
+    let real: BTreeMap<u8, Vec<String>> = LAYERS
+        .iter()
+        .map(|(layer, rooms)| (*layer, rooms.iter().map(|&room| room.to_owned()).collect()))
+        .collect();
+    assert_eq!(told, real);
+}
+
+#[test]
+fn every_file_that_the_architecture_names_is_there() {
+    let document = architecture();
+    let mut named = 0;
+    for word in quoted(&document.replace("```", "")) {
+        if !word.contains('/') || word.contains(' ') {
+            continue;
+        }
+        let places = [format!("src/{word}"), format!("src/{word}.rs"), word.to_owned()];
+        let there = places.iter().any(|place| root().join(place).exists());
+        assert!(there, "ARCHITECTURE.md names {word}");
+        named += 1;
+    }
+    assert!(named >= 40, "only {named} files are named");
 }

@@ -35,7 +35,7 @@ pub(super) fn check(path: &Path) -> Result<String, Failure> {
     let config = read(path)?;
     let (issuers, routes) = (config.issuers.len(), config.routes.len());
     App::check(config).map_err(refused)?;
-    Ok(format!("{}: good ({issuers} issuers, {routes} routes)", path.display()))
+    Ok(format!("{}: good (issuers: {issuers}, routes: {routes})", path.display()))
 }
 
 pub(super) fn demo(once: bool) -> Result<(), Failure> {

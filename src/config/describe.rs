@@ -73,6 +73,8 @@ fn listener(config: &ListenerConfig) -> Value {
             "idle_timeout": format_duration(limits.idle_timeout),
             "connections": limits.connections,
             "streams": limits.streams,
+            "requests_per_connection": limits.requests_per_connection,
+            "connection_age": limits.connection_age.map(format_duration),
         },
         "workers": config.workers,
         "drain_timeout": format_duration(config.drain_timeout),

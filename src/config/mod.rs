@@ -102,6 +102,10 @@ pub struct Limits {
     pub connections: usize,
     /// HTTP/2 streams of one connection.
     pub streams: u32,
+    /// Requests of one connection, which ends then.
+    pub requests_per_connection: Option<u64>,
+    /// How old a connection may be and still take requests.
+    pub connection_age: Option<Duration>,
 }
 
 /// `[control]`.

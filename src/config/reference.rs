@@ -45,6 +45,8 @@ pub const KEYS: &[Key] = &[
     key("listener.limits.idle_timeout", "duration", Default("\"75s\""), "a kept connection without a request, or a body without a byte"),
     key("listener.limits.connections", "number", Default("10000"), "connections at once, over all workers"),
     key("listener.limits.streams", "number", Default("100"), "HTTP/2 streams at once on one connection"),
+    key("listener.limits.requests_per_connection", "number", Otherwise("no limit"), "requests on one connection, which ends after the last one's answer"),
+    key("listener.limits.connection_age", "duration", Otherwise("no limit"), "how long a connection takes requests; it ends after the answer to the next one"),
     key("listener.workers", "number", Otherwise("one for each processor"), "data-plane workers"),
     key("listener.drain_timeout", "duration", Default("\"30s\""), "how long a shutdown waits for requests in flight"),
     key("control.address", "address", Default("\"127.0.0.1:9901\""), "the control port: IP address and port, or \"unix:/path\""),

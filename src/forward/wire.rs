@@ -79,6 +79,8 @@ impl Setup {
                     idle_timeout: 10 * second,
                     connections: 1000,
                     streams: 100,
+                    requests_per_connection: None,
+                    connection_age: None,
                 },
                 workers: 1,
                 drain_timeout: 5 * second,

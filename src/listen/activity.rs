@@ -19,6 +19,8 @@ use crate::instant::recent;
 #[derive(Debug)]
 pub(super) struct Activity {
     multiplexed: bool,
+    /// From then on the next request is the last.
+    until: Option<Instant>,
     state: Cell<State>,
 }
 
@@ -52,6 +54,8 @@ struct State {
     served: bool,
     in_flight: u32,
     ours: u32,
+    /// Requests that may still come.
+    left: u64,
 }
 
 /// Answers up to this long are written in one piece, bytes: that costs less than a list of pieces, and
@@ -62,9 +66,16 @@ const SHORT: usize = 1024;
 
 impl Activity {
     /// A connection whose client has been heard, or waited for, since `since`.
-    pub(super) fn new(multiplexed: bool, since: Instant) -> Rc<Self> {
-        let state = State { since, head: true, served: false, in_flight: 0, ours: 0 };
-        Rc::new(Self { multiplexed, state: Cell::new(state) })
+    pub(super) fn new(multiplexed: bool, since: Instant, limits: &Limits) -> Rc<Self> {
+        let left = limits.requests_per_connection.unwrap_or(u64::MAX);
+        let state = State { since, head: true, served: false, in_flight: 0, ours: 0, left };
+        let until = limits.connection_age.map(|age| since + age);
+        Rc::new(Self { multiplexed, until, state: Cell::new(state) })
+    }
+
+    /// Whether the connection has had its last request.
+    pub(super) const fn is_spent(&self) -> bool {
+        self.state.get().left == 0
     }
 
     /// When the client has had its time; `None` while the next step is ours.
@@ -176,13 +187,20 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 impl Turn {
     /// A request's head is complete.
     pub(super) fn begin(activity: &Rc<Activity>) -> Self {
+        let old = activity.until.is_some_and(|until| recent() >= until);
         activity.update(|state| {
             state.head = false;
             state.served = true;
             state.in_flight += 1;
             state.ours += 1;
+            state.left = if old { 0 } else { state.left.saturating_sub(1) };
         });
         Self { activity: Rc::clone(activity), ours: true }
+    }
+
+    /// Whether the answer has to say that no further request is taken (HTTP/1 only).
+    pub(super) fn is_last(&self) -> bool {
+        !self.activity.multiplexed && self.activity.is_spent()
     }
 
     /// The answer's head is there: from now on the client must take it.

@@ -9,7 +9,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use http::Request;
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
@@ -148,14 +149,16 @@ impl Setting {
     {
         let Visit { peer, handler, drain } = visit;
         let peer = Rc::new(peer);
-        let activity = Activity::new(version == Version::Http2, start);
+        let activity = Activity::new(version == Version::Http2, start, &self.limits);
         let stream = TokioIo::new(Watched::new(stream, Rc::clone(&activity)));
         let turns = Rc::clone(&activity);
         let service = service_fn(move |request: Request<Incoming>| {
             let turn = Turn::begin(&turns);
             // Boxed: hyper moves the future three times for every request, and it is kilobytes long.
             let answer = Box::pin(handler.handle(request, Rc::clone(&peer)));
-            answer.map(|answer| Ok::<_, Infallible>(answer.map(|body| turn.answer(body))))
+            answer.map(|answer| {
+                Ok::<_, Infallible>(closing(answer, turn.is_last()).map(|body| turn.answer(body)))
+            })
         });
         match version {
             Version::Http1 => {
@@ -184,12 +187,16 @@ impl Setting {
         let mut last_word: Option<Instant> = None;
         let mut quiet_since: Option<Instant> = None;
         let mut step = |cx: &mut Context<'_>| {
-            if !draining && begun.as_mut().poll(cx).is_ready() {
+            if !draining && (activity.is_spent() || begun.as_mut().poll(cx).is_ready()) {
                 draining = true;
                 connection.as_mut().end_gracefully();
             }
             if connection.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(());
+            }
+            if !draining && activity.is_spent() {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
             // An idle HTTP/2 client need not answer the PING of a graceful GOAWAY; it holds nobody up.
             if draining && !farewell.is_zero() && activity.is_quiet() {
@@ -255,4 +262,12 @@ where
     fn end_gracefully(self: Pin<&mut Self>) {
         self.graceful_shutdown();
     }
+}
+
+/// An answer after which the connection ends says so (RFC 9112 §9.6).
+fn closing<B>(mut answer: Response<B>, last: bool) -> Response<B> {
+    if last {
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    answer
 }

@@ -49,7 +49,7 @@ pub struct AccessRecord<'a> {
     pub path: &'a str,
     /// The answer's status; 499 when the client left before one.
     pub status: u16,
-    /// `forwarded`, `rejected`, `shadowed` or `client_gone`.
+    /// `forwarded`, `served`, `rejected`, `shadowed` or `client_gone`.
     pub outcome: &'a str,
     /// Why, when it was not simply forwarded.
     pub reason: &'a str,

@@ -4,33 +4,9 @@
 use serde_json::json;
 
 use crate::support::browser::{Browser, Page};
-use crate::support::gateway::{CREDENTIAL, Running};
-use crate::support::python::PythonApp;
+use crate::support::flask::{self, FlaskSite};
 
-const SECRET: &str = "a-shared-secret-of-at-least-thirty-two-bytes";
-
-fn configuration(app: &PythonApp) -> String {
-    let app = app.address;
-    format!(
-        r#"
-[listener]
-address = "127.0.0.1:0"
-[control]
-address = "127.0.0.1:0"
-credentials = [{{ name = "test", secret = {{ file = "control.secret" }}, role = "admin" }}]
-[log]
-access = "off"
-[[issuers]]
-name = "flask"
-tokens_without_issuer = true
-any_audience = true
-algorithms = ["HS256"]
-keys = {{ secret = {{ file = "jwt.secret" }} }}
-[revocation]
-mode = "allow-list"
-embedded = {{ path = "revocations.redb" }}
-[upstreams.app]
-endpoints = ["http://{app}"]
+const ROUTES: &str = r#"
 [[routes]]
 name = "page"
 path = "=/"
@@ -48,16 +24,14 @@ name = "sessions"
 path = "/auth/"
 serve = "self-service"
 auth = "required"
-token_from = [ {{ cookie = "access_token_cookie" }} ]
+token_from = [ { cookie = "access_token_cookie" } ]
 [[routes]]
 name = "rest"
 path = "/"
 upstream = "app"
 auth = "required"
-token_from = [ {{ cookie = "access_token_cookie" }} ]
-"#
-    )
-}
+token_from = [ { cookie = "access_token_cookie" } ]
+"#;
 
 /// A browser of its own, as far as cookies go, with alice logged in.
 fn session(browser: &mut Browser, url: &str, name: &str) -> Page {
@@ -69,13 +43,10 @@ fn session(browser: &mut Browser, url: &str, name: &str) -> Page {
 
 #[test]
 fn a_browser_ends_its_other_session_and_that_one_is_out() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text);
-    write("control.secret", CREDENTIAL).expect("written");
-    write("jwt.secret", SECRET).expect("written");
-    let app = PythonApp::start("tests/fixtures/flask/browser_app.py", &[("APP_SECRET", SECRET)]);
-    let gateway = Running::start(folder.path(), &configuration(&app));
-    let url = format!("http://{}/", gateway.data);
+    let app = flask::app("browser_app", &[]);
+    let text = flask::configuration(&app, "mode = \"allow-list\"", flask::HS256, ROUTES);
+    let site = FlaskSite::start(app, &[], &text);
+    let url = format!("http://{}/", site.gateway.data);
 
     let mut browser = Browser::start();
     let here = session(&mut browser, &url, "alice");

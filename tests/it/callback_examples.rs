@@ -3,17 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use jsonwebtoken::Algorithm;
 use portcullis::config::Config;
-use portcullis::shutdown::Shutdown;
-use portcullis::token::mint::SigningKey;
-use serde_json::{Map, json};
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::support::client::{ask, get};
-use crate::support::eventually::eventually;
-use crate::support::gateway::Running;
-use crate::support::issuer::now;
+use crate::support::documents::code_blocks;
+use crate::support::gateway::{Running, TestGateway, folder};
+use crate::support::issuer::{SECRET, TestIssuer};
 use crate::support::provider::TestProvider;
 use crate::support::python::PythonApp;
 use crate::support::upstream::TestUpstream;
@@ -22,14 +19,9 @@ use crate::support::upstream::TestUpstream;
 #[expect(dead_code, reason = "its main is for a hand at the keyboard")]
 mod closure;
 
-const SECRET: &str = "a-shared-secret-of-at-least-thirty-two-bytes";
-
 fn secrets() -> TempDir {
-    let folder = tempfile::tempdir().expect("a folder");
-    for name in ["jwt.secret", "client.secret"] {
-        std::fs::write(folder.path().join(name), format!("{SECRET}\n")).expect("written");
-    }
-    folder
+    let secret = format!("{SECRET}\n");
+    folder(&[("jwt.secret", &secret), ("client.secret", &secret)])
 }
 
 /// An example's configuration with its ports replaced.
@@ -115,43 +107,25 @@ fn the_closure_example_denies_who_has_no_plan_and_puts_out_who_is_blocked() {
     let config = config.unwrap_or_else(|errors| panic!("{errors}"));
     let blocked = Arc::new(closure::Blocked::default());
     let app = closure::gateway(config, &blocked).unwrap_or_else(|error| panic!("{error}"));
-    let (data, control) = (app.data_address(), app.control_address().expect("TCP"));
-    let (shutdown, drain) = Shutdown::new();
-    let running = std::thread::spawn(move || app.run(drain));
-    eventually("ready", || (get(control, "/readyz").try_send().ok()?.status == 200).then_some(()));
-    let key = SigningKey::from_secret(Algorithm::HS256, SECRET.as_bytes()).expect("a key");
-    let token = |changes: serde_json::Value| {
-        let mut claims = json!({
-            "iss": "https://login.example.com/", "aud": "orders-api", "sub": "alice",
-            "jti": uuid::Uuid::new_v4(), "iat": now(), "exp": now() + 600,
-        });
-        claims
-            .as_object_mut()
-            .expect("an object")
-            .extend(changes.as_object().expect("one").clone());
-        key.sign(&Map::new(), &claims)
-    };
-    let orders = |token: &str| get(data, "/orders/1").bearer(token).send();
-    let paying = token(json!({ "plan": "large" }));
+    let gateway = Running::run(app).ready();
+    let issuer = TestIssuer::hmac();
+    let orders = |token: &str| get(gateway.data, "/orders/1").bearer(token).send();
+    let paying = issuer.token(json!({ "plan": "large" }));
     orders(&paying).expect_forwarded();
-    orders(&token(json!({}))).expect_rejected(403, "callback-denied");
-    orders(&token(json!({ "plan": 5 }))).expect_rejected(403, "callback-denied");
-    orders(&token(json!({ "exp": now() - 600, "iat": now() - 700 })))
-        .expect_rejected(401, "token-expired");
+    orders(&issuer.good()).expect_rejected(403, "callback-denied");
+    orders(&issuer.token(json!({ "plan": 5 }))).expect_rejected(403, "callback-denied");
+    orders(&issuer.expired()).expect_rejected(401, "token-expired");
     blocked.block("alice");
     orders(&paying).expect_rejected(401, "token-inactive");
-    shutdown.begin();
-    running.join().expect("no panic").expect("a clean end");
 }
 
 #[test]
 fn the_configurations_of_the_page_on_callbacks_are_taken() {
-    let page = include_str!("../../docs/callbacks.md");
     let folder = secrets();
-    let blocks = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let blocks = code_blocks("docs/callbacks.md", "toml");
     let mut taken = 0;
     for block in blocks {
-        let text = configuration("callbacks/gateway.toml", &[]) + block;
+        let text = configuration("callbacks/gateway.toml", &[]) + &block;
         let config = Config::parse(&text, &folder.path().join("gateway.toml"));
         let config = config.unwrap_or_else(|errors| panic!("{block}\n{errors}"));
         assert!(config.callbacks.len() > 2, "{block}");
@@ -174,15 +148,14 @@ fn a_program_without_the_closure_that_a_route_names_does_not_start() {
 fn a_service_over_tls_is_asked_when_its_certificate_comes_from_the_named_authority() {
     let provider = TestProvider::saying(&json!({ "active": true }));
     let (address, authority) = provider.behind_tls();
-    let folder = tempfile::tempdir().expect("a folder");
-    std::fs::write(folder.path().join("ca.pem"), authority).expect("written");
+    let folder = folder(&[("ca.pem", &authority)]);
     for (ca, status) in [
         (format!("tls = {{ ca = {:?} }}", folder.path().join("ca.pem")), 200),
         (String::new(), 503),
     ] {
         let url = format!("https://localhost:{}/ask", address.port());
         let routes = crate::callbacks::routes(&url, "introspection", &ca);
-        let gateway = crate::support::gateway::TestGateway::start(&routes);
+        let gateway = TestGateway::start(&routes);
         let answer = gateway.get("/orders/1").bearer(&gateway.issuer.good()).send();
         assert_eq!(answer.status, status, "{}", answer.text());
     }

@@ -6,6 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
+use crate::support::documents::code_blocks;
+
 fn portcullis(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
     command.args(args).env("TEST_SECRET", "0123456789abcdef0123456789abcdef");
@@ -55,28 +57,25 @@ fn a_token_is_never_taken_from_the_arguments() {
     assert!(help.contains("--token-file") && !help.contains("--credential"), "{help}");
 }
 
+/// The commands that a list names, each behind the same words.
+fn commands<'a>(list: &'a str, before: &str) -> Vec<&'a str> {
+    let named = list.lines().filter_map(|line| line.strip_prefix(before));
+    named.filter_map(|rest| rest.split(' ').next()).filter(|name| !name.is_empty()).collect()
+}
+
 #[test]
-fn help_names_every_command() {
+fn help_and_the_page_on_the_command_line_name_every_command() {
     let output = portcullis(&["--help"]);
     assert_eq!(output.status.code(), Some(0));
     let help = text(&output);
-    let commands = [
-        "run",
-        "check",
-        "demo",
-        "revoke",
-        "reinstate",
-        "list",
-        "import",
-        "export",
-        "status",
-        "reload",
-        "token",
-        "completions",
-        "man",
-    ];
-    for command in commands {
-        assert!(help.contains(&format!("  {command} ")), "{command}: {help}");
+    let (_, listed) = help.split_once("Commands:\n").expect("the commands");
+    let listed = listed.split("\n\n").next().expect("their list");
+    let mut listed = commands(listed, "  ");
+    listed.retain(|name| *name != "help");
+    let page = code_blocks("docs/cli.md", "text");
+    assert_eq!(commands(&page[0], "portcullis "), listed);
+    assert!(listed.len() > 15, "{listed:?}");
+    for command in listed {
         assert_eq!(portcullis(&[command, "--help"]).status.code(), Some(0), "{command}");
     }
     assert!(text(&portcullis(&["--version"])).starts_with("portcullis "));

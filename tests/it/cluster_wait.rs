@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::client::{Answer, ask, get};
 use crate::support::eventually::eventually;
-use crate::support::gateway::{CREDENTIAL, ORDERS, configuration};
+use crate::support::gateway::{CREDENTIAL, ORDERS, configuration, folder};
 use crate::support::issuer::TestIssuer;
 use crate::support::program::Program;
 use crate::support::servers::nats::NatsServer;
@@ -29,17 +29,15 @@ impl Cluster {
     /// Three programs on one store; each knows of all.
     fn start(table: &str) -> Self {
         let (upstream, issuer) = (TestUpstream::start(), TestIssuer::new());
-        let folders: Vec<_> =
-            NAMES.iter().map(|_| tempfile::tempdir().expect("a folder")).collect();
+        let jwks = issuer.key.jwks();
+        let folders: Vec<_> = NAMES.iter().map(|_| folder(&[("jwks.json", &jwks)])).collect();
         let start = |(folder, name): (&tempfile::TempDir, &&str)| {
-            let write = |file: &str, text: &str| std::fs::write(folder.path().join(file), text);
-            write("jwks.json", &issuer.key.jwks()).expect("written");
-            write("control.secret", CREDENTIAL).expect("written");
             let own = format!("{table}\nmax_staleness = \"2s\"\nnode = \"{name}\"");
             let usual = "embedded = { path = \"revocations.redb\" }";
             let text = configuration(&upstream, ORDERS).replace(usual, &own);
-            write("gateway.toml", &text).expect("written");
-            Program::start(&folder.path().join("gateway.toml"))
+            let file = folder.path().join("gateway.toml");
+            std::fs::write(&file, text).expect("written");
+            Program::start(&file)
         };
         let nodes = folders.iter().zip(&NAMES).map(start).collect();
         let cluster = Self { nodes, issuer, _upstream: upstream, _folders: folders };

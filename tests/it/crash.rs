@@ -7,19 +7,16 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use jsonwebtoken::Algorithm;
-use portcullis::token::mint::SigningKey;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::support::client::{ask, get};
 use crate::support::eventually::eventually;
-use crate::support::gateway::CREDENTIAL;
-use crate::support::issuer::now;
+use crate::support::gateway::{CREDENTIAL, bare, folder};
+use crate::support::issuer::{AUDIENCE, ISSUER, SECRET, TestIssuer};
 use crate::support::program::Program;
 use crate::support::upstream::TestUpstream;
 
 const ROUNDS: usize = 100;
-const SECRET: &str = "a-shared-secret-of-at-least-thirty-two-bytes";
 
 /// What was asked for and what was acknowledged, over all rounds.
 #[derive(Default)]
@@ -75,21 +72,14 @@ fn wait_for_the_moment(round: usize, model: &Mutex<Model>, before: usize) {
 }
 
 fn configuration(upstream: SocketAddr) -> String {
-    format!(
+    let tables = format!(
         r#"
-listener = {{ address = "127.0.0.1:0" }}
-log = {{ access = "off" }}
-[control]
-address = "127.0.0.1:0"
-credentials = [{{ name = "test", secret = {{ file = "control.secret" }}, role = "admin" }}]
 [[issuers]]
 name = "main"
-issuer = "https://login.example.com/"
-audiences = ["orders-api"]
+issuer = "{ISSUER}"
+audiences = ["{AUDIENCE}"]
 algorithms = ["HS256"]
 keys = {{ secret = {{ file = "hmac.secret" }} }}
-[revocation]
-embedded = {{ path = "revocations.redb" }}
 [upstreams.orders]
 endpoints = ["http://{upstream}"]
 [[routes]]
@@ -99,25 +89,18 @@ upstream = "orders"
 auth = "required"
 token_types = ["access"]
 "#
-    )
+    );
+    bare("", &tables)
 }
 
 #[test]
 fn every_acknowledged_revocation_survives_a_hundred_kills_and_none_is_invented() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder(&[("hmac.secret", SECRET)]);
     let upstream = TestUpstream::start();
     let config = folder.path().join("gateway.toml");
-    std::fs::write(folder.path().join("control.secret"), CREDENTIAL).expect("written");
-    std::fs::write(folder.path().join("hmac.secret"), SECRET).expect("written");
     std::fs::write(&config, configuration(upstream.address)).expect("written");
-    let key = SigningKey::from_secret(Algorithm::HS256, SECRET.as_bytes()).expect("a key");
-    let token = |jti: &str| {
-        let claims = json!({
-            "iss": "https://login.example.com/", "aud": "orders-api", "sub": "alice", "jti": jti,
-            "type": "access", "iat": now(), "exp": now() + 3600,
-        });
-        key.sign(&Map::new(), &claims)
-    };
+    let issuer = TestIssuer::hmac();
+    let token = |jti: &str| issuer.token(json!({ "jti": jti }));
 
     let model = Mutex::new(Model::default());
     let mut program = Program::start(&config);

@@ -7,10 +7,10 @@ use portcullis::config::Config;
 use tempfile::TempDir;
 
 use crate::support::client::{Answer, ask};
-use crate::support::gateway::{CREDENTIAL, Running};
+use crate::support::documents::code_blocks;
+use crate::support::gateway::{Running, folder};
+use crate::support::issuer::SECRET;
 use crate::support::python::PythonApp;
-
-const SECRET: &str = "a-shared-secret-of-at-least-thirty-two-bytes";
 
 pub struct Example {
     pub app: PythonApp,
@@ -23,7 +23,7 @@ pub struct Example {
 impl Example {
     pub fn start(name: &str) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/flask").join(name);
-        let folder = secrets();
+        let folder = folder(&[("jwt.secret", SECRET)]);
         let path = |file: &str| folder.path().join(file).to_str().expect("UTF-8").to_owned();
         let mut app = PythonApp::start(
             "tests/fixtures/flask/serve.py",
@@ -54,13 +54,6 @@ impl Example {
         assert_eq!(answer.status, 200, "{}", answer.text());
         answer.json()
     }
-}
-
-fn secrets() -> TempDir {
-    let folder = tempfile::tempdir().expect("a folder");
-    std::fs::write(folder.path().join("jwt.secret"), SECRET).expect("written");
-    std::fs::write(folder.path().join("control.secret"), CREDENTIAL).expect("written");
-    folder
 }
 
 #[track_caller]
@@ -116,10 +109,8 @@ fn the_database_example_revokes_either_kind_without_a_database() {
 
 #[test]
 fn the_configurations_of_the_page_on_moving_are_taken() {
-    let page = include_str!("../../docs/moving-from-flask.md");
-    let folder = secrets();
-    let blocks: Vec<&str> =
-        page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let folder = folder(&[("jwt.secret", SECRET)]);
+    let blocks = code_blocks("docs/moving-from-flask.md", "toml");
     let (whole, parts) = blocks.split_first().expect("a configuration");
     let parse = |text: &str| {
         let config = Config::parse(text, &folder.path().join("gateway.toml"));

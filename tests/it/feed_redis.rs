@@ -1,6 +1,5 @@
 //! What only Redis can do to a feed: trim, empty, forget, evict, cut, stand still, refuse.
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use portcullis::clock::UnixTime;
@@ -13,6 +12,7 @@ use portcullis::secret::Secret;
 
 use crate::support::documents::code_blocks;
 use crate::support::nodes::use_roster;
+use crate::support::python;
 use crate::support::records::{append_each, load, next_record, revoke};
 use crate::support::servers::redis::{Keeps, RedisServer};
 
@@ -230,16 +230,11 @@ async fn malformed_entries_are_told_of_and_passed() {
 
 #[tokio::test]
 async fn an_application_publishes_with_its_own_client() {
-    let python = std::env::var("PORTCULLIS_TEST_PYTHON");
-    let python = python.expect("PORTCULLIS_TEST_PYTHON names a Python: run ./scripts/test");
     let (server, store, mut feed, _) = scene(Keeps::All).await;
     let program = &code_blocks("docs/feeds/redis.md", "python")[0];
     let publish = |value: &str, op: &str| {
         let url = format!("unix://{}", server.socket().display());
-        let mut command = Command::new(&python);
-        let output =
-            command.args(["-c", program, &url, "i", "jti", value, op]).output().expect("Python");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        python::run(program, &[&url, "i", "jti", value, op], &[]);
     };
     publish("from Python", "revoke");
     publish("a", "reinstate");
@@ -256,13 +251,9 @@ async fn an_application_publishes_with_its_own_client() {
 #[tokio::test]
 async fn python_registers_a_token_with_the_documented_code() {
     let (server, _store, mut feed, _) = scene(Keeps::All).await;
-    let python = std::env::var("PORTCULLIS_TEST_PYTHON").expect("a Python with redis-py");
     let program = &code_blocks("docs/feeds/redis.md", "python")[1];
     let url = format!("unix://{}", server.socket().display());
-    let mut command = Command::new(&python);
-    let output = command.args(["-c", program, &url, "i", "j1", "alice", "4000000000"]).output();
-    let output = output.expect("Python");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    python::run(program, &[&url, "i", "j1", "alice", "4000000000"], &[]);
     let (record, _) = next_record(&mut feed).await;
     assert_eq!(record.name, Name::registered("i".into(), "j1".into()));
     let token = record.token.expect("details");

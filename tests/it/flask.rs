@@ -1,57 +1,17 @@
 //! A real Flask application with flask-jwt-extended behind the gateway: its tokens, its clients, and
 //! nothing of revocation in its code.
 
-use std::path::Path;
 use std::process::Command;
 
 use jsonwebtoken::Algorithm;
 use portcullis::token::mint::SigningKey;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use crate::support::client::ask;
-use crate::support::gateway::{CREDENTIAL, Running};
-use crate::support::python::PythonApp;
+use crate::support::flask::{self, FlaskSite};
+use crate::support::gateway::Running;
 
-const SECRET: &str = "a-shared-secret-of-at-least-thirty-two-bytes";
-
-fn app(algorithm: &str, folder: &Path) -> PythonApp {
-    let path = |name: &str| folder.join(name).to_str().expect("UTF-8").to_owned();
-    PythonApp::start(
-        "tests/fixtures/flask/app.py",
-        &[
-            ("APP_ALGORITHM", algorithm),
-            ("APP_SECRET", SECRET),
-            ("APP_PRIVATE_KEY", &path("private.pem")),
-            ("APP_PUBLIC_KEY", &path("public.pem")),
-        ],
-    )
-}
-
-/// The gateway's configuration in front of the application; only the keys and the checks differ.
-fn configuration(app: &PythonApp, issuer: &str, check: &str) -> String {
-    let app = app.address;
-    format!(
-        r#"
-[listener]
-address = "127.0.0.1:0"
-[control]
-address = "127.0.0.1:0"
-credentials = [{{ name = "test", secret = {{ file = "control.secret" }}, role = "admin" }}]
-[log]
-access = "off"
-[[issuers]]
-name = "flask"
-tokens_without_issuer = true
-any_audience = true
-leeway = "0s"
-token_type = {{ claim = "type", access = ["access"], refresh = ["refresh"], missing = "access" }}
-{issuer}
-[revocation]
-check = {check}
-embedded = {{ path = "revocations.redb" }}
-[upstreams.app]
-endpoints = ["http://{app}"]
+const ROUTES: &str = r#"
 [[routes]]
 name = "login"
 path = "=/login"
@@ -71,56 +31,50 @@ path = "/protected"
 upstream = "app"
 auth = "required"
 token_types = ["access"]
-"#
-    )
-}
+"#;
 
-fn start(algorithm: &str, check: &str) -> (PythonApp, Running, TempDir) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let write =
-        |name: &str, text: &[u8]| std::fs::write(folder.path().join(name), text).expect("written");
-    write("control.secret", CREDENTIAL.as_bytes());
-    write("flask.secret", SECRET.as_bytes());
-    if algorithm == "RS256" {
-        let key = SigningKey::generate(Algorithm::RS256).expect("a key");
-        write("private.pem", key.to_pem().expect("a private key").expose());
-        let public = Command::new("openssl")
-            .args(["pkey", "-pubout", "-in"])
-            .arg(folder.path().join("private.pem"))
-            .output()
-            .expect("openssl runs");
-        write("public.pem", &public.stdout);
-    }
-    let issuer = match algorithm {
-        "RS256" => "algorithms = [\"RS256\"]\nkeys = { pem_file = \"public.pem\" }",
-        _ => "algorithms = [\"HS256\"]\nkeys = { secret = { file = \"flask.secret\" } }",
+/// The application and the gateway's configuration in front of it; only the keys and the checks differ.
+fn start(algorithm: &str, check: &str) -> FlaskSite {
+    let (private, public) = if algorithm == "RS256" { key_pair() } else { Default::default() };
+    let (variables, issuer) = match algorithm {
+        "RS256" => (
+            vec![("APP_PRIVATE_KEY", &*private), ("APP_PUBLIC_KEY", &*public)],
+            "algorithms = [\"RS256\"]\nkeys = { pem_file = \"public.pem\" }",
+        ),
+        _ => (Vec::new(), flask::HS256),
     };
-    let app = app(algorithm, folder.path());
-    let gateway = Running::start(folder.path(), &configuration(&app, issuer, check));
-    (app, gateway, folder)
+    let app = flask::app("app", &variables);
+    let issuer = format!(
+        "{issuer}\nleeway = \"0s\"\ntoken_type = {{ claim = \"type\", access = [\"access\"], \
+         refresh = [\"refresh\"], missing = \"access\" }}"
+    );
+    let text = flask::configuration(&app, &format!("check = {check}"), &issuer, ROUTES);
+    FlaskSite::start(app, &[("public.pem", &public)], &text)
 }
 
-fn log_in(gateway: &Running) -> (String, String) {
-    let answer = ask(gateway.data, "POST", "/login").json(&json!({ "username": "alice" })).send();
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    let tokens = answer.json();
-    let text = |name: &str| tokens[name].as_str().expect("a token").to_owned();
-    (text("access_token"), text("refresh_token"))
+/// A new RSA key and its public half, in PEM.
+fn key_pair() -> (String, String) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("private.pem");
+    let key = SigningKey::generate(Algorithm::RS256).expect("a key");
+    let private = key.to_pem().expect("a private key").expose().to_vec();
+    std::fs::write(&path, &private).expect("written");
+    let mut openssl = Command::new("openssl");
+    let public = openssl.args(["pkey", "-pubout", "-in"]).arg(&path).output();
+    let text = |bytes| String::from_utf8(bytes).expect("PEM");
+    (text(private), text(public.expect("openssl runs").stdout))
 }
 
 fn revoke(gateway: &Running, token: &str) -> Value {
-    let body = json!({ "token": token, "reason": "logged out" });
-    let answer =
-        ask(gateway.control, "POST", "/v1/revocations").bearer(CREDENTIAL).json(&body).send();
-    assert_eq!(answer.status, 201, "{}", answer.text());
-    answer.json()
+    gateway.revoke(&json!({ "token": token, "reason": "logged out" })).json()
 }
 
 fn story_of_a_session(algorithm: &str) {
-    let (_app, gateway, _folder) = start(algorithm, r#"["access", "refresh"]"#);
+    let site = start(algorithm, r#"["access", "refresh"]"#);
+    let gateway = &site.gateway;
     let protected = |token: &str| ask(gateway.data, "GET", "/protected").bearer(token).send();
     let renew = |token: &str| ask(gateway.data, "POST", "/refresh").bearer(token).send();
-    let (access, refresh) = log_in(&gateway);
+    let (access, refresh) = site.log_in();
 
     assert_eq!(protected(&access).expect_forwarded().json()["user"], "alice");
     protected(&refresh).expect_rejected(401, "token-invalid");
@@ -129,14 +83,14 @@ fn story_of_a_session(algorithm: &str) {
     let renewed = renewed["access_token"].as_str().expect("a token").to_owned();
     protected(&renewed).expect_forwarded();
 
-    let record = revoke(&gateway, &access);
+    let record = revoke(gateway, &access);
     assert_eq!(record["claim"], "jti");
     protected(&access).expect_rejected(401, "token-revoked");
     protected(&renewed).expect_forwarded();
-    revoke(&gateway, &refresh);
+    revoke(gateway, &refresh);
     renew(&refresh).expect_rejected(401, "token-revoked");
 
-    let (again, _) = log_in(&gateway);
+    let (again, _) = site.log_in();
     protected(&again).expect_forwarded();
 }
 
@@ -152,10 +106,11 @@ fn a_flask_session_with_rs256_is_ended_at_the_gateway() {
 
 #[test]
 fn with_only_refresh_tokens_checked_a_revoked_access_token_still_passes() {
-    let (_app, gateway, _folder) = start("HS256", r#"["refresh"]"#);
-    let (access, refresh) = log_in(&gateway);
-    revoke(&gateway, &access);
-    revoke(&gateway, &refresh);
+    let site = start("HS256", r#"["refresh"]"#);
+    let gateway = &site.gateway;
+    let (access, refresh) = site.log_in();
+    revoke(gateway, &access);
+    revoke(gateway, &refresh);
     ask(gateway.data, "GET", "/protected").bearer(&access).send().expect_forwarded();
     let renewed = ask(gateway.data, "POST", "/refresh").bearer(&refresh).send();
     renewed.expect_rejected(401, "token-revoked");

@@ -1,27 +1,15 @@
 //! HTTP/2 requests that would become something else in HTTP/1.1 (security.md B33, B34): reset or refused,
 //! and nothing is injected.
 
-use crate::support::gateway::TestGateway;
+use crate::support::gateway::{ORDERS, PUBLIC, TestGateway};
 use crate::support::h2::{DATA, END_HEADERS, END_STREAM, HEADERS, Http2, Outcome, block, frame};
-
-const ROUTES: &str = r#"
-[[routes]]
-name = "orders"
-path = "/orders/"
-upstream = "orders"
-auth = "required"
-token_types = ["access"]
-forward = { claims = { sub = "X-Auth-Subject" } }
-
-[[routes]]
-name = "public"
-path = "/public"
-upstream = "orders"
-auth = "none"
-"#;
 
 const GET: [(&str, &str); 4] =
     [(":method", "GET"), (":scheme", "http"), (":authority", "api.example"), (":path", "/public")];
+
+fn start() -> TestGateway {
+    TestGateway::start(&(ORDERS.to_owned() + PUBLIC))
+}
 
 fn with<'f>(more: &[(&'f str, &'f str)]) -> Vec<(&'f str, &'f str)> {
     [&GET[..], more].concat()
@@ -46,7 +34,7 @@ fn refused(gateway: &TestGateway, fields: &[(&str, &str)]) {
 
 #[test]
 fn an_http2_request_is_judged_as_any_other() {
-    let gateway = TestGateway::start(ROUTES);
+    let gateway = start();
     let bearer = format!("Bearer {}", gateway.issuer.good());
     let orders = |more: &[(&str, &str)]| {
         let mut fields = with(more);
@@ -77,7 +65,7 @@ fn an_http2_request_is_judged_as_any_other() {
 
 #[test]
 fn no_byte_of_a_field_becomes_a_line() {
-    let gateway = TestGateway::start(ROUTES);
+    let gateway = start();
     for value in ["a\r\nX-Injected: 1", "a\nX-Injected: 1", "a\r", "a\0b", "\u{1}", "\u{7f}"] {
         refused(&gateway, &with(&[("x-field", value)]));
         for pseudo in [":path", ":authority", ":method", ":scheme"] {
@@ -109,7 +97,7 @@ fn no_byte_of_a_field_becomes_a_line() {
 
 #[test]
 fn connection_fields_do_not_exist_in_http2() {
-    let gateway = TestGateway::start(ROUTES);
+    let gateway = start();
     for field in [
         ("connection", "close"),
         ("connection", "x-auth-subject"),
@@ -127,7 +115,7 @@ fn connection_fields_do_not_exist_in_http2() {
 
 #[test]
 fn pseudo_fields_are_there_once_first_and_well_formed() {
-    let gateway = TestGateway::start(ROUTES);
+    let gateway = start();
     for name in [":method", ":scheme", ":path"] {
         let less: Vec<_> = GET.into_iter().filter(|(named, _)| *named != name).collect();
         refused(&gateway, &less);
@@ -173,7 +161,7 @@ fn pseudo_fields_are_there_once_first_and_well_formed() {
 
 #[test]
 fn there_is_one_authority() {
-    let gateway = TestGateway::start(ROUTES);
+    let gateway = start();
     refused(&gateway, &with(&[("host", "evil.example")]));
     refused(&gateway, &with(&[("host", "api.example"), ("host", "evil.example")]));
     refused(&gateway, &with(&[("host", "")]));
@@ -189,7 +177,7 @@ fn there_is_one_authority() {
 
 #[test]
 fn a_length_that_lies_smuggles_nothing() {
-    let gateway = TestGateway::start(ROUTES);
+    let gateway = start();
     let inside = b"GET /public/smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
     let post = |more: &[(&'static str, &'static str)]| {
         let mut fields = with(more);
@@ -221,7 +209,7 @@ fn a_length_that_lies_smuggles_nothing() {
 
 #[test]
 fn trailers_of_http2_bring_no_identity() {
-    let gateway = TestGateway::start(ROUTES);
+    let gateway = start();
     for trailer in [
         (":path", "/orders/1"),
         (":authority", "evil.example"),
@@ -254,7 +242,7 @@ fn trailers_of_http2_bring_no_identity() {
 
 #[test]
 fn streams_of_one_connection_do_not_share_credentials() {
-    let gateway = TestGateway::start(ROUTES);
+    let gateway = start();
     let bearer = format!("Bearer {}", gateway.issuer.good());
     let mut orders = GET;
     orders[3].1 = "/orders/1";

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use crate::support::client::get;
 use crate::support::eventually::eventually;
 use crate::support::forge::members;
-use crate::support::gateway::{CREDENTIAL, ORDERS, Running, TestGateway, configuration};
+use crate::support::gateway::{ORDERS, Running, TestGateway, configuration, folder};
 use crate::support::issuer::{TestIssuer, good_claims};
 use crate::support::jwks::{JwksServer, document};
 use crate::support::upstream::TestUpstream;
@@ -35,8 +35,7 @@ fn with_server(jwks: &str) -> (TestGateway, JwksServer) {
 
 /// A gateway whose key server answers with this.
 fn keyless(server: &JwksServer) -> Keyless {
-    let folder = tempfile::tempdir().expect("a folder");
-    std::fs::write(folder.path().join("control.secret"), CREDENTIAL).expect("written");
+    let folder = folder(&[]);
     let upstream = TestUpstream::start();
     let text = configuration(&upstream, ORDERS).replace(FROM_FILE, &from_url(&server.url()));
     let running = Running::start_unready(folder.path(), &text);
@@ -216,9 +215,7 @@ fn odd_keys_verify_nothing_and_good_ones_beside_them_go_on() {
 
 #[test]
 fn a_configuration_that_could_not_check_is_refused() {
-    let folder = tempfile::tempdir().expect("a folder");
-    std::fs::write(folder.path().join("control.secret"), CREDENTIAL).expect("written");
-    std::fs::write(folder.path().join("jwks.json"), TestIssuer::new().key.jwks()).expect("written");
+    let folder = folder(&[("jwks.json", &TestIssuer::new().key.jwks())]);
     let path = folder.path().join("gateway.toml");
     let good = configuration(&TestUpstream::start(), ORDERS);
     std::fs::write(&path, &good).expect("written");
@@ -284,8 +281,7 @@ fn discovering(metadata: &str) -> (Keyless, JwksServer, String) {
     let server = JwksServer::start("");
     let base = format!("http://{}/", server.address);
     server.publish(&metadata.replace("ISSUER", &base));
-    let folder = tempfile::tempdir().expect("a folder");
-    std::fs::write(folder.path().join("control.secret"), CREDENTIAL).expect("written");
+    let folder = folder(&[]);
     let text = configuration(&TestUpstream::start(), ORDERS)
         .replace(FROM_FILE, "keys = { discovery = true }")
         .replace("https://login.example.com/", &base);

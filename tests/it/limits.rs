@@ -3,16 +3,9 @@
 use std::time::{Duration, Instant};
 
 use crate::support::eventually::eventually;
-use crate::support::gateway::{ORDERS, TestGateway};
+use crate::support::gateway::{ORDERS, PUBLIC, TestGateway};
+use crate::support::h2::{Http2, Outcome};
 use crate::support::raw::Raw;
-
-const PUBLIC: &str = r#"
-[[routes]]
-name = "public"
-path = "/public"
-upstream = "orders"
-auth = "none"
-"#;
 
 /// The answer's status; 0 when the connection was closed without one that could be read.
 fn status(gateway: &TestGateway, bytes: &[u8]) -> u16 {
@@ -148,4 +141,49 @@ fn a_head_that_drips_is_closed_in_time() {
     });
     let took = begun.elapsed();
     assert!((Duration::from_millis(800)..Duration::from_secs(5)).contains(&took), "{took:?}");
+}
+
+/// Asks for a path on a connection that stays; the status, and whether it ends with this answer.
+#[track_caller]
+fn ask(raw: &mut Raw, path: &str) -> (u16, bool) {
+    let answer = raw.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")).answer();
+    let answer = answer.expect("an answer");
+    (answer.status, answer.field("connection") == Some("close"))
+}
+
+#[test]
+fn a_connection_ends_after_its_last_request_and_says_so() {
+    let limits = "workers = 1\nlimits = { requests_per_connection = 3 }";
+    let gateway = TestGateway::start_edited(PUBLIC, &[("workers = 1", limits)]);
+    // Forwarded, or refused at once.
+    for (last, status) in [("/public", 200), ("/nowhere", 404)] {
+        let mut raw = Raw::connect(gateway.data);
+        assert_eq!(ask(&mut raw, "/public"), (200, false));
+        assert_eq!(ask(&mut raw, "/nowhere"), (404, false));
+        assert_eq!(ask(&mut raw, last), (status, true));
+        assert!(raw.is_closed());
+    }
+    let mut http2 = Http2::connect(gateway.data);
+    let fields = [(":method", "GET"), (":scheme", "http"), (":authority", "a")];
+    for stream in [1, 3, 5] {
+        let outcome =
+            http2.ask(stream, &[&fields[..], &[(":path", "/public")]].concat()).outcome(stream);
+        assert!(matches!(outcome, Outcome::Answered(200, _)), "{outcome:?}");
+    }
+    eventually("closed", || (gateway.metric("portcullis_connections") < 1.0).then_some(()));
+}
+
+#[test]
+fn a_connection_that_is_old_ends_with_its_next_answer() {
+    let limits = "workers = 1\nlimits = { connection_age = \"1s\" }";
+    let gateway = TestGateway::start_edited(PUBLIC, &[("workers = 1", limits)]);
+    let begun = Instant::now();
+    let mut raw = Raw::connect(gateway.data);
+    eventually("the last answer", || {
+        let (status, last) = ask(&mut raw, "/public");
+        assert_eq!(status, 200);
+        last.then_some(())
+    });
+    assert!(raw.is_closed());
+    assert!((1..5).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
 }

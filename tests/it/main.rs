@@ -3,6 +3,9 @@
 #![expect(unreachable_pub, reason = "a test binary has no interface")]
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+// By their names in the library, for the fake that its own tests have (`cli_control`).
+use portcullis::{clock, control, observe, revocation};
+
 mod access; // who is let through
 mod at_once; // a revocation holds from its acknowledgement on
 mod bodies; // credentials in bodies

@@ -5,23 +5,30 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use crate::support::client::{Answer, ask};
 use crate::support::eventually::eventually;
-use crate::support::gateway::{CREDENTIAL, Running};
-use crate::support::python::PythonApp;
+use crate::support::flask::{self, FlaskSite};
+use crate::support::gateway::CREDENTIAL;
 use crate::support::servers::postgres::{Database, PostgresServer};
 use crate::support::servers::redis::{Keeps, RedisServer};
 
-const SECRET: &str = "a-shared-secret-of-at-least-thirty-two-bytes";
-
 /// The application, and the gateway before it.
-struct Site {
-    _app: PythonApp,
-    gateway: Running,
-    _folder: TempDir,
-}
+struct Site(FlaskSite);
+
+const ROUTES: &str = r#"
+[[routes]]
+name = "login"
+path = "=/login"
+upstream = "app"
+auth = "none"
+[[routes]]
+name = "rest"
+path = "/"
+upstream = "app"
+auth = "required"
+token_types = "both"
+"#;
 
 /// `portcullis follow`, killed when dropped.
 struct Follower(Child);
@@ -30,33 +37,27 @@ struct Follower(Child);
 
 impl Site {
     fn start(store: (&str, &str)) -> Self {
-        let file = "tests/fixtures/flask/blocklist_app.py";
-        let app = PythonApp::start(file, &[("APP_SECRET", SECRET), store]);
-        let folder = tempfile::tempdir().expect("a folder");
-        let write = |name: &str, text: &str| {
-            std::fs::write(folder.path().join(name), text).expect("written");
-        };
-        write("control.secret", CREDENTIAL);
-        write("jwt.secret", SECRET);
-        let gateway = Running::start(folder.path(), &configuration(&app));
-        Self { _app: app, gateway, _folder: folder }
+        let app = flask::app("blocklist_app", &[store]);
+        // The smallest role that will do.
+        let text = flask::configuration(&app, "", flask::HS256, ROUTES)
+            .replace("name = \"test\"", "name = \"moving\"")
+            .replace("role = \"admin\"", "role = \"revoke\"");
+        Self(FlaskSite::start(app, &[], &text))
     }
 
     fn log_in(&self) -> String {
-        let body = json!({ "username": "alice" });
-        let answer = ask(self.gateway.data, "POST", "/login").json(&body).send();
-        answer.json()["access_token"].as_str().expect("a token").to_owned()
+        self.0.log_in().0
     }
 
     /// Logs in, and out again: only the application knows.
     fn logged_out(&self) -> String {
         let token = self.log_in();
-        ask(self.gateway.data, "DELETE", "/logout").bearer(&token).send().expect_forwarded();
+        ask(self.0.gateway.data, "DELETE", "/logout").bearer(&token).send().expect_forwarded();
         token
     }
 
     fn protected(&self, token: &str) -> Answer {
-        ask(self.gateway.data, "GET", "/protected").bearer(token).send()
+        ask(self.0.gateway.data, "GET", "/protected").bearer(token).send()
     }
 
     /// The gateway says so, not the application.
@@ -66,7 +67,7 @@ impl Site {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
-        command.args(arguments).args(["--control", &self.gateway.control.to_string()]);
+        command.args(arguments).args(["--control", &self.0.gateway.control.to_string()]);
         command.env("PORTCULLIS_CONTROL_TOKEN", CREDENTIAL);
         command
     }
@@ -90,8 +91,7 @@ impl Site {
     }
 
     fn entries(&self) -> Vec<Value> {
-        let listed = ask(self.gateway.control, "GET", "/v1/revocations?limit=1000");
-        let page = listed.bearer(CREDENTIAL).send().json();
+        let page = self.0.gateway.control("GET", "/v1/revocations?limit=1000").send().json();
         page["items"].as_array().expect("a list").clone()
     }
 }
@@ -101,42 +101,6 @@ impl Drop for Follower {
         drop(self.0.kill());
         drop(self.0.wait());
     }
-}
-
-fn configuration(app: &PythonApp) -> String {
-    let app = app.address;
-    format!(
-        r#"
-[listener]
-address = "127.0.0.1:0"
-[control]
-address = "127.0.0.1:0"
-credentials = [{{ name = "moving", secret = {{ file = "control.secret" }}, role = "revoke" }}]
-[log]
-access = "off"
-[[issuers]]
-name = "flask"
-tokens_without_issuer = true
-any_audience = true
-algorithms = ["HS256"]
-keys = {{ secret = {{ file = "jwt.secret" }} }}
-[revocation]
-embedded = {{ path = "revocations.redb" }}
-[upstreams.app]
-endpoints = ["http://{app}"]
-[[routes]]
-name = "login"
-path = "=/login"
-upstream = "app"
-auth = "none"
-[[routes]]
-name = "rest"
-path = "/"
-upstream = "app"
-auth = "required"
-token_types = "both"
-"#
-    )
 }
 
 #[track_caller]

@@ -1,7 +1,5 @@
 //! Applications publish to the JetStream store by themselves, well and badly.
 
-use std::process::Command;
-
 use async_nats::jetstream::{self, Context};
 use portcullis::clock::UnixTime;
 use portcullis::feed::nats::NatsStore;
@@ -10,6 +8,7 @@ use portcullis::revocation::{
 };
 
 use crate::support::documents::code_blocks;
+use crate::support::python;
 use crate::support::records::{
     Entries, append_each, cut_off, entry, load, next_record, reinstate, revoke,
 };
@@ -53,13 +52,9 @@ impl Scene {
     /// Runs the document's n-th program.
     fn python(&self, nth: usize, value: &str) -> u64 {
         let program = &code_blocks("docs/feeds/nats.md", "python")[nth];
-        let python = std::env::var("PORTCULLIS_TEST_PYTHON")
-            .expect("PORTCULLIS_TEST_PYTHON names a Python with nats-py: run ./scripts/test");
         let url = self.server.url();
-        let arguments = ["-c", program, &url, "REVOCATIONS", "i", "jti", value, "3600"];
-        let output = Command::new(python).args(arguments).output().expect("python runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).trim().parse().expect("a sequence")
+        let said = python::run(program, &[&url, "REVOCATIONS", "i", "jti", value, "3600"], &[]);
+        said.trim().parse().expect("a sequence")
     }
 }
 
@@ -69,11 +64,8 @@ async fn what_the_document_shows_in_python_registers_and_is_folded() {
     let mut feed = scene.store.feed();
     load(&mut feed).await;
     let program = &code_blocks("docs/feeds/nats.md", "python")[2];
-    let python = std::env::var("PORTCULLIS_TEST_PYTHON").expect("a Python with nats-py");
     let url = scene.server.url();
-    let arguments = ["-c", program, &url, "REVOCATIONS", "i", "j1", "alice", "4000000000"];
-    let output = Command::new(python).args(arguments).output().expect("python runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    python::run(program, &[&url, "REVOCATIONS", "i", "j1", "alice", "4000000000"], &[]);
     let (record, _) = next_record(&mut feed).await;
     let name = Name::registered("i".into(), "j1".into());
     assert_eq!((record.op, &record.name), (Op::Register, &name));

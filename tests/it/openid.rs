@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use crate::support::client::{Answer, ask, get};
-use crate::support::gateway::{CREDENTIAL, Running};
+use crate::support::gateway::{Running, bare, folder};
 use crate::support::upstream::TestUpstream;
 
 /// The provider, ended with the test.
@@ -84,13 +84,8 @@ impl Drop for Provider {
 
 fn configuration(provider: &Provider, upstream: SocketAddr) -> String {
     let issuer = &provider.issuer;
-    format!(
+    let tables = format!(
         r#"
-listener = {{ address = "127.0.0.1:0" }}
-log = {{ access = "off" }}
-[control]
-address = "127.0.0.1:0"
-credentials = [{{ name = "test", secret = {{ file = "control.secret" }}, role = "admin" }}]
 [[issuers]]
 name = "provider"
 issuer = "{issuer}"
@@ -98,8 +93,6 @@ audiences = ["orders-api"]
 algorithms = ["RS256", "ES256"]
 keys = {{ discovery = true }}
 typ = ["at+jwt"]
-[revocation]
-embedded = {{ path = "revocations.redb" }}
 [upstreams.orders]
 endpoints = ["http://{upstream}"]
 [[routes]]
@@ -110,29 +103,26 @@ auth = "required"
 token_types = ["access"]
 scopes = ["orders:read"]
 "#
-    )
+    );
+    bare("", &tables)
 }
 
 #[test]
 fn a_real_providers_tokens_pass_by_discovery_and_are_taken_back_by_client_and_key() {
     let provider = Provider::start();
     let upstream = TestUpstream::start();
-    let folder = tempfile::tempdir().expect("a folder");
-    std::fs::write(folder.path().join("control.secret"), CREDENTIAL).expect("written");
+    let folder = folder(&[]);
     let gateway = Running::start(folder.path(), &configuration(&provider, upstream.address));
     let orders = |token: &str| get(gateway.data, "/orders/1").bearer(token).send();
-    let revoke = |body: serde_json::Value| {
-        let call = ask(gateway.control, "POST", "/v1/revocations").bearer(CREDENTIAL);
-        assert_eq!(call.json(&body).send().status, 201);
-    };
     let (rsa, ec) = (provider.token("rsa"), provider.token("ec"));
     orders(&rsa).expect_forwarded();
     orders(&ec).expect_forwarded();
 
-    revoke(json!({ "claim": "client_id", "value": "rsa", "reason": "the client's secret leaked" }));
+    let leaked = "the client's secret leaked";
+    gateway.revoke(&json!({ "claim": "client_id", "value": "rsa", "reason": leaked }));
     orders(&rsa).expect_rejected(401, "token-revoked");
     orders(&ec).expect_forwarded();
-    revoke(json!({ "claim": "kid", "value": "ec-1", "reason": "the key leaked" }));
+    gateway.revoke(&json!({ "claim": "kid", "value": "ec-1", "reason": "the key leaked" }));
     orders(&ec).expect_rejected(401, "token-revoked");
     orders(&provider.token("ec")).expect_rejected(401, "token-revoked");
 }
@@ -141,10 +131,7 @@ fn a_real_providers_tokens_pass_by_discovery_and_are_taken_back_by_client_and_ke
 fn a_token_that_was_revoked_at_a_real_provider_is_out_by_introspection() {
     let provider = Provider::start();
     let upstream = TestUpstream::start();
-    let folder = tempfile::tempdir().expect("a folder");
-    for (name, secret) in [("control.secret", CREDENTIAL), ("client.secret", "a-client-secret")] {
-        std::fs::write(folder.path().join(name), secret).expect("written");
-    }
+    let folder = folder(&[("client.secret", "a-client-secret")]);
     let callback = format!(
         r#"callback = "provider"
 [callbacks.provider]

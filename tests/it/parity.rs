@@ -119,6 +119,9 @@ fn every_request_is_answered_as_flask_jwt_extended_answers_it() {
         }
     }
     report(cases.len(), equal, &known);
+    let page = include_str!("../../docs/moving-from-flask.md");
+    let told = format!("the same {},{:03} requests", cases.len() / 1000, cases.len() % 1000);
+    assert!(page.contains(&told), "docs/moving-from-flask.md does not say: {told}");
     assert!(unknown.is_empty(), "{} unexplained:\n{}", unknown.len(), unknown.join("\n"));
     let unused = differences::unused(known.keys().copied());
     assert!(unused.is_empty(), "listed, but no difference: {unused:?}");

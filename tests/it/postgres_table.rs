@@ -1,6 +1,5 @@
 //! PostgreSQL as a store: who may do what to the table, and what others write into it.
 
-use std::process::Command;
 use std::time::Duration;
 
 use portcullis::clock::UnixTime;
@@ -11,6 +10,7 @@ use portcullis::revocation::{
 use tokio::time::timeout;
 
 use crate::support::nodes::use_roster;
+use crate::support::python;
 use crate::support::records::{append_each, load, next_record, revoke};
 use crate::support::servers::postgres::{Database, PostgresServer};
 
@@ -63,15 +63,8 @@ async fn python_revokes_with_the_documented_code() {
     let database = PostgresServer::database();
     let mut feed = database.store().await.feed();
     load(&mut feed).await;
-    let python = std::env::var("PORTCULLIS_TEST_PYTHON")
-        .expect("PORTCULLIS_TEST_PYTHON names a Python with psycopg: run ./scripts/test");
     let code = documented("From an application", "python");
-    let output = Command::new(python)
-        .args(["-c", code])
-        .env("DATABASE_URL", database.url("postgres"))
-        .output()
-        .expect("Python");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    python::run(code, &[], &[("DATABASE_URL", &database.url("postgres"))]);
     let (record, _) = next_record(&mut feed).await;
     assert_eq!(&*record.name.issuer, "https://issuer.example");
     assert_eq!((&*record.name.claim, &*record.name.value), ("jti", "4f1c"));
@@ -90,12 +83,8 @@ async fn python_registers_a_token_with_the_documented_code() {
     let store = database.store().await;
     let mut feed = store.feed();
     load(&mut feed).await;
-    let python = std::env::var("PORTCULLIS_TEST_PYTHON").expect("a Python with psycopg");
     let code = documented("Registering a token", "python");
-    let mut command = Command::new(python);
-    let command = command.args(["-c", code]).env("DATABASE_URL", database.url("postgres"));
-    let output = command.output().expect("Python");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    python::run(code, &[], &[("DATABASE_URL", &database.url("postgres"))]);
     let (record, _) = next_record(&mut feed).await;
     let name = Name::registered("https://issuer.example".into(), "4f1c".into());
     assert_eq!((record.op, &record.name), (Op::Register, &name));

@@ -2,28 +2,17 @@
 //! drained or the connection is closed, and it is never run.
 
 use crate::support::client::Answer;
-use crate::support::gateway::TestGateway;
+use crate::support::gateway::{ORDERS, PUBLIC, TestGateway};
 use crate::support::raw::Raw;
-
-const ROUTES: &str = r#"
-[[routes]]
-name = "orders"
-path = "/orders/"
-upstream = "orders"
-auth = "required"
-token_types = ["access"]
-
-[[routes]]
-name = "public"
-path = "/public"
-upstream = "orders"
-auth = "none"
-"#;
 
 /// What the smuggler wants run. It needs no token, so nothing but its framing can stop it.
 const INSIDE: &str = "GET /public/smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
 /// Whoever comes next on the connection.
 const NEXT: &str = "GET /public/next HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+
+fn start() -> TestGateway {
+    TestGateway::start(&(ORDERS.to_owned() + PUBLIC))
+}
 
 fn lines_seen(gateway: &TestGateway) -> Vec<String> {
     gateway.upstream.seen().into_iter().map(|seen| seen.line).collect()
@@ -42,7 +31,7 @@ fn chunked(body: &str) -> String {
 
 #[test]
 fn the_body_of_a_refused_request_is_never_run() {
-    let gateway = TestGateway::start(ROUTES);
+    let gateway = start();
     let length = format!("Content-Length: {}\r\n", INSIDE.len());
     let coded = "Transfer-Encoding: chunked\r\n".to_owned();
     let head = |method: &str, fields: &str| {
@@ -71,7 +60,7 @@ fn the_body_of_a_refused_request_is_never_run() {
 
 #[test]
 fn a_refused_request_with_ambiguous_framing_ends_its_connection() {
-    let gateway = TestGateway::start(ROUTES);
+    let gateway = start();
     let coded = chunked(INSIDE);
     let one = INSIDE.len();
     for fields in [
@@ -100,7 +89,7 @@ fn a_refused_request_with_ambiguous_framing_ends_its_connection() {
 
 #[test]
 fn with_two_framings_the_coding_counts_and_the_connection_ends() {
-    let gateway = TestGateway::start(ROUTES);
+    let gateway = start();
     let coded = chunked(INSIDE);
     for length in [0, 4, INSIDE.len(), coded.len(), 1000] {
         let length = format!("Content-Length: {length}\r\n");
@@ -131,7 +120,7 @@ fn with_two_framings_the_coding_counts_and_the_connection_ends() {
 
 #[test]
 fn a_body_that_is_announced_and_never_comes_holds_nobody_up() {
-    let gateway = TestGateway::start(ROUTES);
+    let gateway = start();
     for fields in ["Content-Length: 9999999999999\r\n", "Content-Length: 10485761\r\n"] {
         let request = format!("POST /public/x HTTP/1.1\r\nHost: a\r\n{fields}\r\n{INSIDE}");
         let mut raw = Raw::connect(gateway.data);
@@ -148,7 +137,7 @@ fn a_body_that_is_announced_and_never_comes_holds_nobody_up() {
 
 #[test]
 fn pipelined_requests_get_their_own_answers_in_order() {
-    let gateway = TestGateway::start(ROUTES);
+    let gateway = start();
     let good = format!("Authorization: Bearer {}\r\n", gateway.issuer.good());
     let pipeline: String = (0..12)
         .map(|n| {
@@ -176,7 +165,7 @@ fn pipelined_requests_get_their_own_answers_in_order() {
 
 #[test]
 fn credentials_stay_with_their_request() {
-    let gateway = TestGateway::start(ROUTES);
+    let gateway = start();
     let good = gateway.issuer.good();
     let mut raw = Raw::connect(gateway.data);
     for _ in 0..5 {
@@ -191,7 +180,7 @@ fn credentials_stay_with_their_request() {
 
 #[test]
 fn who_is_refused_is_not_asked_to_continue() {
-    let gateway = TestGateway::start(ROUTES);
+    let gateway = start();
     let ask = |path: &str, fields: &str| {
         let mut raw = Raw::connect(gateway.data).patience(std::time::Duration::from_secs(5));
         raw.send(format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n{fields}\r\n"));

@@ -7,17 +7,9 @@ use jsonwebtoken::Algorithm;
 use portcullis::token::mint::SigningKey;
 use serde_json::{Map, json};
 
-use crate::support::gateway::{ORDERS, TestGateway};
+use crate::support::gateway::{ORDERS, PUBLIC, TestGateway};
 use crate::support::issuer::good_claims;
 use crate::support::raw::Raw;
-
-const PUBLIC: &str = r#"
-[[routes]]
-name = "public"
-path = "/public"
-upstream = "orders"
-auth = "none"
-"#;
 
 fn generation(gateway: &TestGateway) -> u64 {
     let status = gateway.control("GET", "/v1/status").send().json();

@@ -7,18 +7,13 @@ use tempfile::TempDir;
 
 use crate::support::client::get;
 use crate::support::eventually::eventually;
-use crate::support::gateway::{CREDENTIAL, ORDERS, configuration};
+use crate::support::gateway::{ORDERS, configuration, folder};
 use crate::support::issuer::TestIssuer;
 use crate::support::program::Program;
 use crate::support::upstream::TestUpstream;
 
-fn folder() -> (TempDir, TestUpstream) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let write =
-        |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
-    write("jwks.json", &TestIssuer::new().key.jwks());
-    write("control.secret", CREDENTIAL);
-    (folder, TestUpstream::start())
+fn start() -> (TempDir, TestUpstream) {
+    (folder(&[("jwks.json", &TestIssuer::new().key.jwks())]), TestUpstream::start())
 }
 
 fn write(folder: &Path, text: &str) {
@@ -27,7 +22,7 @@ fn write(folder: &Path, text: &str) {
 
 #[test]
 fn a_hangup_reloads_and_a_bad_file_changes_nothing() {
-    let (folder, upstream) = folder();
+    let (folder, upstream) = start();
     let token = TestIssuer::new().good();
     write(folder.path(), &configuration(&upstream, ORDERS));
     let mut program = Program::start(&folder.path().join("gateway.toml"));
@@ -53,7 +48,7 @@ fn a_hangup_reloads_and_a_bad_file_changes_nothing() {
 
 #[test]
 fn a_moved_access_log_is_opened_again_at_a_hangup() {
-    let (folder, upstream) = folder();
+    let (folder, upstream) = start();
     write(folder.path(), &configuration(&upstream, ORDERS));
     let program = Program::start(&folder.path().join("gateway.toml"));
     let (log, moved) = (folder.path().join("access.log"), folder.path().join("access.log.1"));
@@ -73,7 +68,7 @@ fn a_moved_access_log_is_opened_again_at_a_hangup() {
 
 #[test]
 fn run_and_check_refuse_a_bad_file_with_64_and_every_problem_in_its_place() {
-    let (folder, upstream) = folder();
+    let (folder, upstream) = start();
     let bad = configuration(&upstream, ORDERS)
         .replace("upstream = \"orders\"", "upstream = \"order\"")
         .replace("auth = \"required\"", "auht = \"required\"")
@@ -97,7 +92,7 @@ fn run_and_check_refuse_a_bad_file_with_64_and_every_problem_in_its_place() {
 
 #[test]
 fn a_second_gateway_on_the_same_store_or_port_fails_and_says_why() {
-    let (folder, upstream) = folder();
+    let (folder, upstream) = start();
     write(folder.path(), &configuration(&upstream, ORDERS));
     let _first = Program::start(&folder.path().join("gateway.toml"));
     let output = Command::new(env!("CARGO_BIN_EXE_portcullis"))

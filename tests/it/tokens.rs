@@ -11,15 +11,7 @@ use crate::support::gateway::{ORDERS, TestGateway};
 use crate::support::issuer::{good_claims, now};
 use crate::support::raw::Raw;
 
-const TWO_ROUTES: &str = r#"
-[[routes]]
-name = "orders"
-path = "/orders/"
-upstream = "orders"
-auth = "required"
-token_types = ["access"]
-forward = { claims = { sub = "X-Auth-Subject" } }
-
+const RENEWAL: &str = r#"
 [[routes]]
 name = "renewal"
 path = "/renewal"
@@ -246,7 +238,7 @@ fn a_token_that_expires_while_it_is_cached_is_refused() {
 
 #[test]
 fn a_cached_token_is_no_pass_for_a_route_of_another_kind() {
-    let gateway = TestGateway::start(TWO_ROUTES);
+    let gateway = TestGateway::start(&(ORDERS.to_owned() + RENEWAL));
     let (access, refresh) = (gateway.issuer.good(), gateway.issuer.refresh());
     for _ in 0..3 {
         gateway.get("/orders/1").bearer(&access).send().expect_forwarded();

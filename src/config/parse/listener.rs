@@ -70,6 +70,10 @@ fn limits(table: &Table<'_>) -> Limits {
         idle_timeout: time("idle_timeout", seconds(1)..=seconds(3600), seconds(75)),
         connections: usize(number("connections", 1_000_000, 10_000)),
         streams: u32::try_from(number("streams", 10_000, 100)).unwrap_or(100),
+        requests_per_connection: table
+            .read("requests_per_connection", |node| node.integer(1..=1_000_000_000)),
+        connection_age: table
+            .read("connection_age", |node| node.duration(seconds(1)..=seconds(30 * 86_400))),
     };
     if limits.target_bytes > limits.header_bytes {
         let key = if table.has("target_bytes") { "target_bytes" } else { "header_bytes" };

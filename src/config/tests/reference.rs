@@ -220,11 +220,10 @@ fn row(key: &Key) -> String {
         Given::Otherwise(words) => words.to_owned(),
         Given::Later => "not in this version".to_owned(),
     };
-    let name = key
-        .path
-        .split_once("[].")
-        .or_else(|| key.path.split_once("*."))
-        .map_or(key.path, |(_, n)| n);
+    // A table's own section says which it is.
+    let sections = ["issuers[].", "upstreams.*.", "callbacks.*.", "errors.*.", "routes[]."];
+    let name = sections.iter().find_map(|section| key.path.strip_prefix(section));
+    let name = name.unwrap_or(key.path);
     format!("| `{name}` | {} | {given} | {} |", key.kind, key.meaning)
 }
 

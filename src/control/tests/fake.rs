@@ -1,4 +1,5 @@
-//! An in-memory gateway that keeps what it is told, and fails when it is told to.
+//! An in-memory gateway that keeps what it is told, and fails when it is told to. The tests of the command line
+//! (`tests/it/cli_control.rs`) have it too.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -192,7 +193,8 @@ impl Gatehouse for Fake {
 
     async fn reload(&self) -> Result<ReloadReport, Vec<String>> {
         if self.reload_refused.load(Ordering::SeqCst) {
-            return Err(vec!["gateway.toml:3:1: unknown key".into(), "a second one".into()]);
+            let unknown = "gateway.toml:3:1: unknown key `adress`\n  | adress";
+            return Err(vec![unknown.into(), "a second one".into()]);
         }
         Ok(ReloadReport { generation: 2, changes: vec!["routes: 1 added".into()] })
     }
@@ -225,8 +227,8 @@ impl Gatehouse for Fake {
             node: node("one"),
             lasts: 9000,
             epoch: None,
-            cursor: None,
-            staleness: Some(7),
+            cursor: Some(Cursor::new("41")),
+            staleness: Some(300),
         };
         self.away().map_or_else(|| Ok(vec![SeenNode::own(presence)]), Err)
     }

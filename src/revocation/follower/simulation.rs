@@ -4,7 +4,7 @@
 //! unless it was reinstated later, and freshness claims no more than is known. At the end: the set is
 //! the model. `PORTCULLIS_SIMULATION_SEED=n` runs the one schedule that a failure names.
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -224,18 +224,8 @@ fn runtime() -> Runtime {
 
 /// Runs the schedule on a runtime; says which it was when it fails.
 fn run_on(runtime: &Runtime, seed: u64, metrics: &Arc<Metrics>) -> [u64; FAULTS.len()] {
-    match catch_unwind(AssertUnwindSafe(|| runtime.block_on(run(seed, metrics)))) {
-        Ok(faults) => faults,
-        Err(panic) => {
-            eprintln_seed(seed);
-            resume_unwind(panic)
-        }
-    }
-}
-
-#[expect(clippy::print_stderr, reason = "a failing test names its seed")]
-fn eprintln_seed(seed: u64) {
-    eprintln!("PORTCULLIS_SIMULATION_SEED={seed} fails");
+    catch_unwind(AssertUnwindSafe(|| runtime.block_on(run(seed, metrics))))
+        .unwrap_or_else(|_told| panic!("PORTCULLIS_SIMULATION_SEED={seed} fails"))
 }
 
 #[test]

@@ -7,13 +7,13 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::support::client::ask;
-use crate::support::gateway::{CREDENTIAL, Running};
+use crate::support::flask::{self, HS256};
+use crate::support::gateway::{Running, bare, folder};
+use crate::support::issuer::{SECRET, TestIssuer};
 use crate::support::python::PythonApp;
 use crate::support::upstream::TestUpstream;
 
 use super::tokens::Tokens;
-
-pub const SECRET: &str = "a-shared-secret-of-at-least-thirty-two-bytes";
 
 /// Both sides, with the same tokens revoked.
 pub struct Pair {
@@ -83,17 +83,14 @@ const MOUNTS: [(&str, &str); 8] = [
 
 impl Pair {
     pub fn start() -> Self {
-        let app = PythonApp::start("tests/fixtures/flask/parity_app.py", &[("APP_SECRET", SECRET)]);
+        let app = flask::app("parity_app", &[]);
         let upstream = TestUpstream::start().address;
         let free = "tokens_without_issuer = true\nany_audience = true";
         let strict = "issuer = \"https://login.example.com/\"\naudiences = [\"orders\"]";
-        let folders: [TempDir; 4] = std::array::from_fn(|_| tempfile::tempdir().expect("a folder"));
+        let folders: [TempDir; 4] = std::array::from_fn(|_| folder(&[("jwt.secret", SECRET)]));
         let start = |place: usize, issuer: &str, leeway: &str, routes: &str| {
             let text = configuration(upstream, issuer, leeway, routes);
-            let folder = folders[place].path();
-            std::fs::write(folder.join("control.secret"), CREDENTIAL).expect("written");
-            std::fs::write(folder.join("flask.secret"), SECRET).expect("written");
-            Running::start(folder, &text)
+            Running::start(folders[place].path(), &text)
         };
         let main = start(0, free, "0s", &main_routes());
         let strict = start(1, strict, "0s", &mount_routes("strict", None));
@@ -120,19 +117,14 @@ impl Pair {
         let answer = ask(self.app.address, "POST", "/blocklist").json(&json!({ "jti": id })).send();
         assert_eq!(answer.status, 200, "{}", answer.text());
         for gateway in [&self.main, &self.strict, &self.leeway] {
-            let body = json!({ "claim": "jti", "value": id });
-            let ask = ask(gateway.control, "POST", "/v1/revocations").bearer(CREDENTIAL);
-            let answer = ask.json(&body).send();
-            assert_eq!(answer.status, 201, "{}", answer.text());
+            gateway.revoke(&json!({ "claim": "jti", "value": id }));
         }
     }
 }
 
 /// The key of both sides.
 pub fn key() -> SigningKey {
-    SigningKey::from_secret(jsonwebtoken::Algorithm::HS256, SECRET.as_bytes())
-        .expect("a key")
-        .without_kid()
+    TestIssuer::hmac().key.without_kid()
 }
 
 fn route(path: &str, keys: &str) -> String {
@@ -168,34 +160,24 @@ fn main_routes() -> String {
 
 fn configuration(upstream: SocketAddr, issuer: &str, leeway: &str, routes: &str) -> String {
     let identity = if issuer.contains("identity") { "identity" } else { "sub" };
-    format!(
+    let tables = format!(
         r#"
-[listener]
-address = "127.0.0.1:0"
-workers = 1
-[control]
-address = "127.0.0.1:0"
-credentials = [{{ name = "test", secret = {{ file = "control.secret" }}, role = "admin" }}]
-[log]
-access = "off"
 [[issuers]]
 name = "flask"
 {issuer}
-algorithms = ["HS256"]
-keys = {{ secret = {{ file = "flask.secret" }} }}
+{HS256}
 leeway = "{leeway}"
 max_lifetime = {{ access = "3650d", refresh = "3650d" }}
 require = ["{identity}"]
 text_dates = true
 typ = ["*"]
 token_type = {{ other = "access" }}
-[revocation]
-embedded = {{ path = "revocations.redb" }}
 [errors.keyed]
 profile = "flask"
 message_key = "message"
 [upstreams.app]
 endpoints = ["http://{upstream}"]
 {routes}"#
-    )
+    );
+    bare("", &tables)
 }

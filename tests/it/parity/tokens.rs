@@ -6,9 +6,9 @@ use jsonwebtoken::Algorithm;
 use portcullis::token::mint::SigningKey;
 use serde_json::{Map, Value, json};
 
-use crate::support::issuer::now;
+use crate::support::issuer::{SECRET, now};
 
-use super::gateways::{SECRET, key};
+use super::gateways::key;
 
 /// What a good token's CSRF claim says.
 pub const CSRF: &str = "0d1e2f3a-4d5e-4f60-8a7b-9c0d6f1a2b3c";

@@ -6,9 +6,9 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::client::{Answer, ask, get};
+use super::client::{Answer, get};
 use super::eventually::eventually;
-use super::gateway::{CREDENTIAL, ORDERS, Running, configuration};
+use super::gateway::{ORDERS, Running, configuration, write};
 use super::issuer::TestIssuer;
 use super::upstream::TestUpstream;
 
@@ -117,11 +117,9 @@ impl Nodes {
 
     /// Writes what a gateway reads at its start.
     pub fn write(&self, folder: &Path, table: &str) {
-        let write = |name: &str, text: &str| fs::write(folder.join(name), text).expect("written");
-        write("jwks.json", &self.issuer.key.jwks());
-        write("control.secret", CREDENTIAL);
         let text = configuration(&self.upstream, &format!("{ORDERS}{LENIENT}"));
-        write("gateway.toml", &text.replace("embedded = { path = \"revocations.redb\" }", table));
+        let text = text.replace("embedded = { path = \"revocations.redb\" }", table);
+        write(folder, &[("jwks.json", &self.issuer.key.jwks()), ("gateway.toml", &text)]);
     }
 
     /// Starts a stopped one on what it has kept; it may not be ready.
@@ -143,14 +141,11 @@ impl Nodes {
     }
 
     pub fn status(&self, node: usize) -> Value {
-        let control = self.running[node].control;
-        get(control, "/v1/status").bearer(CREDENTIAL).send().json()
+        self.running[node].control("GET", "/v1/status").send().json()
     }
 
     pub fn metric(&self, node: usize, name: &str) -> f64 {
-        let text = get(self.running[node].control, "/metrics").send().text();
-        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        value.unwrap_or_else(|| panic!("no {name}")).parse().expect("a number")
+        self.running[node].metric(name).unwrap_or_else(|| panic!("no {name}"))
     }
 
     /// A token of that id.
@@ -161,8 +156,7 @@ impl Nodes {
     /// Takes the token of that id back at the node, and waits until every node refuses it.
     pub fn revoke(&self, node: usize, id: &str) {
         let body = json!({ "claim": "jti", "value": id });
-        let asked = ask(self.running[node].control, "POST", "/v1/revocations");
-        let asked = asked.json(&body).bearer(CREDENTIAL);
+        let asked = self.running[node].control("POST", "/v1/revocations").json(&body);
         eventually("a revocation is acknowledged", || (asked.send().status == 201).then_some(()));
         let token = self.token(id);
         for node in 0..self.running.len() {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
-use portcullis::app::{App, AppError};
+use portcullis::app::{App, AppError, BoundApp};
 use portcullis::config::Config;
 use portcullis::shutdown::Shutdown;
 use serde_json::Value;
@@ -48,16 +48,21 @@ token_types = ["access"]
 forward = { claims = { sub = "X-Auth-Subject" } }
 "#;
 
+/// A route that asks for no token.
+pub const PUBLIC: &str = r#"
+[[routes]]
+name = "public"
+path = "/public"
+upstream = "orders"
+auth = "none"
+"#;
+
 // === impl Running ===
 
 impl Running {
     /// Writes the configuration into the folder, starts, and waits until it is ready.
     pub fn start(folder: &Path, text: &str) -> Self {
-        let running = Self::start_unready(folder, text);
-        eventually("ready", || {
-            (get(running.control, "/readyz").try_send().ok()?.status == 200).then_some(())
-        });
-        running
+        Self::start_unready(folder, text).ready()
     }
 
     /// The same without waiting.
@@ -65,7 +70,11 @@ impl Running {
         let path = folder.join("gateway.toml");
         fs::write(&path, text).expect("written");
         let config = Config::load(&path).unwrap_or_else(|errors| panic!("{errors}"));
-        let app = App::bind(config, Some(path)).unwrap_or_else(|error| panic!("{error}"));
+        Self::run(App::bind(config, Some(path)).unwrap_or_else(|error| panic!("{error}")))
+    }
+
+    /// Runs a gateway of a program of its own.
+    pub fn run(app: BoundApp) -> Self {
         let data = app.data_address();
         let control = app.control_address().expect("TCP");
         let (shutdown, drain) = Shutdown::new();
@@ -73,9 +82,37 @@ impl Running {
         Self { data, control, thread: Some((shutdown, thread)) }
     }
 
+    /// Waits until it is ready.
+    pub fn ready(self) -> Self {
+        eventually("ready", || {
+            (get(self.control, "/readyz").try_send().ok()?.status == 200).then_some(())
+        });
+        self
+    }
+
+    /// A request on the control port, with the credential.
+    pub fn control(&self, method: &str, target: &str) -> Ask {
+        ask(self.control, method, target).bearer(CREDENTIAL)
+    }
+
+    /// Revokes, and asserts that it was acknowledged.
+    #[track_caller]
+    pub fn revoke(&self, body: &Value) -> Answer {
+        let answer = self.control("POST", "/v1/revocations").json(body).send();
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        answer
+    }
+
     /// Whether it was not stopped.
     pub const fn runs(&self) -> bool {
         self.thread.is_some()
+    }
+
+    /// The value of the metric with exactly this name and these labels.
+    pub fn metric(&self, series: &str) -> Option<f64> {
+        let text = get(self.control, "/metrics").send().text();
+        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        value.map(|value| value.parse().expect("a number"))
     }
 
     /// Drains and stops.
@@ -127,8 +164,7 @@ impl TestGateway {
 
     fn start_as(folder: TempDir, upstream: TestUpstream, text: &str) -> Self {
         let issuer = TestIssuer::new();
-        fs::write(folder.path().join("jwks.json"), issuer.key.jwks()).expect("written");
-        fs::write(folder.path().join("control.secret"), CREDENTIAL).expect("written");
+        write(folder.path(), &[("jwks.json", &issuer.key.jwks())]);
         let running = Running::start(folder.path(), text);
         Self { data: running.data, running, upstream, issuer, folder }
     }
@@ -172,9 +208,7 @@ impl TestGateway {
 
     /// The value of the metric with exactly this name and these labels; 0 when it is not there.
     pub fn metric(&self, series: &str) -> f64 {
-        let text = get(self.running.control, "/metrics").send().text();
-        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-        value.map_or(0.0, |value| value.parse().expect("a number"))
+        self.running.metric(series).unwrap_or(0.0)
     }
 
     /// A request on the data listener.
@@ -189,15 +223,13 @@ impl TestGateway {
 
     /// A request on the control port, with the credential.
     pub fn control(&self, method: &str, target: &str) -> Ask {
-        ask(self.running.control, method, target).bearer(CREDENTIAL)
+        self.running.control(method, target)
     }
 
     /// Revokes, and asserts that it was acknowledged.
     #[track_caller]
     pub fn revoke(&self, body: &Value) -> Answer {
-        let answer = self.control("POST", "/v1/revocations").json(body).send();
-        assert_eq!(answer.status, 201, "{}", answer.text());
-        answer
+        self.running.revoke(body)
     }
 
     /// Stops it and gives its folder back, for another start.
@@ -214,6 +246,39 @@ fn edited(mut text: String, edits: &[(&str, &str)]) -> String {
         text = text.replace(from, to);
     }
     text
+}
+
+/// A folder with the control port's secret and these files.
+pub fn folder(files: &[(&str, &str)]) -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    write(folder.path(), files);
+    folder
+}
+
+/// Writes the control port's secret and these files.
+pub fn write(folder: &Path, files: &[(&str, &str)]) {
+    for (name, text) in [&[("control.secret", CREDENTIAL)][..], files].concat() {
+        fs::write(folder.join(name), text).expect("written");
+    }
+}
+
+/// Free ports, an embedded store with more of `[revocation]`, no log; issuers, upstreams and routes
+/// are the test's own.
+pub fn bare(revocation: &str, tables: &str) -> String {
+    format!(
+        r#"
+[listener]
+address = "127.0.0.1:0"
+[control]
+address = "127.0.0.1:0"
+credentials = [{{ name = "test", secret = {{ file = "control.secret" }}, role = "admin" }}]
+[log]
+access = "off"
+[revocation]
+embedded = {{ path = "revocations.redb" }}
+{revocation}
+{tables}"#
+    )
 }
 
 /// The usual issuer and upstream, and these routes.

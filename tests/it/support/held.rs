@@ -1,10 +1,11 @@
 //! An upstream that holds its answers back until it is told to go on.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 
 use super::eventually::eventually;
+use super::upstream::{TestUpstream, read};
 
 /// The upstream; its threads end with the test process.
 #[derive(Clone, Debug)]
@@ -30,17 +31,10 @@ struct State {
 impl HeldUpstream {
     /// Sends `first` when a request has come, and `rest` when it is released.
     pub fn start(first: &'static str, rest: &'static str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("an address");
         let gate = Arc::new(Gate::default());
-        let upstream = Self { address, gate: Arc::clone(&gate) };
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let gate = Arc::clone(&gate);
-                std::thread::spawn(move || serve(stream, first, rest, &gate));
-            }
-        });
-        upstream
+        let own = Arc::clone(&gate);
+        let serve = move |stream| serve(stream, first, rest, &own);
+        Self { address: TestUpstream::start_with(serve).address, gate }
     }
 
     /// A table for the configuration, and a public route to it.
@@ -70,14 +64,7 @@ impl HeldUpstream {
 
 fn serve(stream: TcpStream, first: &str, rest: &str, gate: &Gate) {
     let mut reader = BufReader::new(stream);
-    loop {
-        let mut line = String::new();
-        while line != "\r\n" {
-            line.clear();
-            if !reader.read_line(&mut line).is_ok_and(|read| read > 0) {
-                return;
-            }
-        }
+    while read(&mut reader).is_some() {
         if reader.get_mut().write_all(first.as_bytes()).is_err() {
             return;
         }

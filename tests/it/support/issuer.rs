@@ -14,6 +14,8 @@ pub struct TestIssuer {
 
 pub const ISSUER: &str = "https://login.example.com/";
 pub const AUDIENCE: &str = "orders-api";
+/// What signs and verifies where signatures are HMAC.
+pub const SECRET: &str = "a-shared-secret-of-at-least-thirty-two-bytes";
 
 static RSA: LazyLock<SigningKey> =
     LazyLock::new(|| SigningKey::generate(Algorithm::RS256).expect("a key"));
@@ -24,6 +26,12 @@ impl TestIssuer {
     /// Signs with RS256. One key a test process: making one takes a while.
     pub fn new() -> Self {
         Self { key: RSA.clone() }
+    }
+
+    /// Signs with HS256 and [`SECRET`].
+    pub fn hmac() -> Self {
+        let key = SigningKey::from_secret(Algorithm::HS256, SECRET.as_bytes()).expect("a key");
+        Self { key }
     }
 
     /// A good access token for alice, with these members put in or (null) taken away.

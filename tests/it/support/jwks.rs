@@ -1,8 +1,10 @@
 //! A server of key sets that says what it is told to say, and counts how often it was asked.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
+
+use super::upstream::{TestUpstream, read};
 
 /// The server; its threads end with the test process.
 #[derive(Clone, Debug)]
@@ -23,17 +25,11 @@ struct State {
 impl JwksServer {
     /// Serves this key set.
     pub fn start(jwks: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("an address");
         let state = State { answer: document(jwks.as_bytes()), asked: Vec::new() };
         let state = Arc::new(Mutex::new(state));
-        let server = Self { address, state: Arc::clone(&state) };
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                serve(stream, &state);
-            }
-        });
-        server
+        let own = Arc::clone(&state);
+        let address = TestUpstream::start_with(move |stream| serve(stream, &own)).address;
+        Self { address, state }
     }
 
     /// Where the set is.
@@ -73,17 +69,10 @@ pub fn document(body: &[u8]) -> Vec<u8> {
 
 fn serve(stream: TcpStream, state: &Mutex<State>) {
     let mut reader = BufReader::new(stream);
-    let mut first = String::new();
-    let mut line = String::new();
-    while reader.read_line(&mut line).is_ok_and(|read| read > 2) {
-        if first.is_empty() {
-            line.trim_end().clone_into(&mut first);
-        }
-        line.clear();
-    }
+    let Some(request) = read(&mut reader) else { return };
     let answer = {
         let mut state = state.lock().expect("not poisoned");
-        state.asked.push(first);
+        state.asked.push(request.line);
         state.answer.clone()
     };
     drop(reader.get_mut().write_all(&answer));

@@ -7,6 +7,7 @@ pub mod browser;
 pub mod client;
 pub mod documents;
 pub mod eventually;
+pub mod flask;
 pub mod forge;
 pub mod gateway;
 pub mod h2;

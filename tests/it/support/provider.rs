@@ -1,7 +1,7 @@
 //! Somebody a callback asks: records every question and answers as it is told to, however badly.
 
 use std::io::{BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
 
-use super::upstream::{Seen, read};
+use super::upstream::{Seen, TestUpstream, read};
 
 /// How it answers.
 #[derive(Clone, Debug)]
@@ -48,18 +48,10 @@ struct State {
 
 impl TestProvider {
     pub fn start(manner: Manner) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("an address");
         let state = Arc::new((Mutex::new(State { manner, asked: Vec::new() }), Condvar::new()));
-        let provider = Self { address, state };
-        let serving = provider.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let serving = serving.clone();
-                std::thread::spawn(move || serving.serve(stream));
-            }
-        });
-        provider
+        let own = Arc::clone(&state);
+        let address = TestUpstream::start_with(move |stream| serve(stream, &own)).address;
+        Self { address, state }
     }
 
     /// One that answers with this JSON.
@@ -97,37 +89,12 @@ impl TestProvider {
             .with_single_cert(vec![made.cert.der().clone()], key)
             .expect("a certificate");
         let config = Arc::new(config);
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("an address");
-        let serving = self.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let session = ServerConnection::new(Arc::clone(&config)).expect("a session");
-                let serving = serving.clone();
-                std::thread::spawn(move || serving.serve(StreamOwned::new(session, stream)));
-            }
+        let own = Arc::clone(&self.state);
+        let upstream = TestUpstream::start_with(move |stream| {
+            let session = ServerConnection::new(Arc::clone(&config)).expect("a session");
+            serve(StreamOwned::new(session, stream), &own);
         });
-        (address, made.cert.pem())
-    }
-
-    fn serve(&self, stream: impl Read + Write) {
-        let mut reader = BufReader::new(stream);
-        while let Some(seen) = read(&mut reader) {
-            let mut state = self.state.0.lock().expect("not poisoned");
-            state.asked.push(seen);
-            let manner = state.manner.clone();
-            if matches!(manner, Manner::Held(_)) {
-                let held = |state: &mut State| matches!(state.manner, Manner::Held(_));
-                state = self.state.1.wait_while(state, held).expect("not poisoned");
-            }
-            if let Manner::ClosesOnce(then) = &manner {
-                state.manner = Manner::Says(then.clone());
-            }
-            drop(state);
-            if manner.answer(reader.get_mut()).is_none() {
-                return;
-            }
-        }
+        (upstream.address, made.cert.pem())
     }
 }
 
@@ -167,6 +134,26 @@ impl Manner {
                 }
                 Some(())
             }
+        }
+    }
+}
+
+fn serve(stream: impl Read + Write, (state, changed): &(Mutex<State>, Condvar)) {
+    let mut reader = BufReader::new(stream);
+    while let Some(seen) = read(&mut reader) {
+        let mut state = state.lock().expect("not poisoned");
+        state.asked.push(seen);
+        let manner = state.manner.clone();
+        if matches!(manner, Manner::Held(_)) {
+            let held = |state: &mut State| matches!(state.manner, Manner::Held(_));
+            state = changed.wait_while(state, held).expect("not poisoned");
+        }
+        if let Manner::ClosesOnce(then) = &manner {
+            state.manner = Manner::Says(then.clone());
+        }
+        drop(state);
+        if manner.answer(reader.get_mut()).is_none() {
+            return;
         }
     }
 }

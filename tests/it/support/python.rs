@@ -18,9 +18,7 @@ pub struct PythonApp {
 impl PythonApp {
     /// Starts the file (its path from the repository's root) with these variables set.
     pub fn start(file: &str, variables: &[(&str, &str)]) -> Self {
-        let python = std::env::var("PORTCULLIS_TEST_PYTHON")
-            .expect("PORTCULLIS_TEST_PYTHON names a Python with Flask: run ./scripts/test");
-        let mut child = Command::new(python)
+        let mut child = python()
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(file))
             .envs(variables.iter().copied())
             .stdin(Stdio::piped())
@@ -46,4 +44,23 @@ impl Drop for PythonApp {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// Runs a program of the documents with these arguments and variables; what it printed.
+#[track_caller]
+pub fn run(program: &str, arguments: &[&str], variables: &[(&str, &str)]) -> String {
+    let mut python = python();
+    let python = python.args(["-c", program]).args(arguments).envs(variables.iter().copied());
+    let output = python.output().expect("Python runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// A Python that has what `tests/fixtures/python` asks for, and leaves no file behind.
+fn python() -> Command {
+    let python = std::env::var("PORTCULLIS_TEST_PYTHON")
+        .expect("PORTCULLIS_TEST_PYTHON names a Python with Flask and more: run ./scripts/test");
+    let mut command = Command::new(python);
+    command.env("PYTHONDONTWRITEBYTECODE", "1");
+    command
 }

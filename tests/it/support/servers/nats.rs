@@ -3,16 +3,17 @@
 use std::fs;
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use portcullis::revocation::{NatsConfig, StoreUrl};
 use tempfile::TempDir;
 
+use super::Server;
 use crate::support::eventually::eventually;
 
 /// A running server; gone with the value.
 pub struct NatsServer {
-    process: Child,
+    server: Server,
     folder: TempDir,
     arguments: Vec<String>,
     /// The same after every restart.
@@ -29,9 +30,9 @@ impl NatsServer {
     pub fn start_with(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let arguments: Vec<_> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        let process = run(folder.path(), &arguments, "-1");
+        let server = run(folder.path(), &arguments, "-1");
         let port = eventually("the server says its port", || port(folder.path()));
-        Self { process, folder, arguments, port }.answering()
+        Self { server, folder, arguments, port }.answering()
     }
 
     /// Where it listens.
@@ -54,13 +55,12 @@ impl NatsServer {
 
     /// `kill -9`.
     pub fn kill(&mut self) {
-        self.process.kill().expect("killed");
-        self.process.wait().expect("gone");
+        self.server.kill();
     }
 
     /// Starts it again, on the same port and store.
     pub fn start_again(&mut self) {
-        self.process = run(self.folder.path(), &self.arguments, &self.port.to_string());
+        self.server = run(self.folder.path(), &self.arguments, &self.port.to_string());
         self.wait();
     }
 
@@ -84,18 +84,12 @@ impl NatsServer {
 
     /// The process hangs, its connections stay.
     pub fn pause(&self) {
-        self.signal("-STOP");
+        self.server.signal("STOP");
     }
 
     /// It goes on.
     pub fn go_on(&self) {
-        self.signal("-CONT");
-    }
-
-    fn signal(&self, signal: &str) {
-        let mut kill = Command::new("kill");
-        let status = kill.arg(signal).arg(self.process.id().to_string()).status();
-        assert!(status.expect("kill runs").success());
+        self.server.signal("CONT");
     }
 
     fn answering(self) -> Self {
@@ -108,30 +102,15 @@ impl NatsServer {
     }
 }
 
-impl Drop for NatsServer {
-    fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
-    }
-}
-
 fn store(folder: &Path) -> std::path::PathBuf {
     folder.join("store")
 }
 
-fn run(folder: &Path, arguments: &[String], port: &str) -> Child {
-    let log = fs::File::create(folder.join("log")).expect("a log");
-    Command::new("nats-server")
-        .args(["-a", "127.0.0.1", "-p", port, "-sd"])
-        .arg(store(folder))
-        .arg("--ports_file_dir")
-        .arg(folder)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(log)
-        .spawn()
-        .expect("nats-server is missing: apt-get install nats-server")
+fn run(folder: &Path, arguments: &[String], port: &str) -> Server {
+    let mut command = Command::new("nats-server");
+    command.args(["-a", "127.0.0.1", "-p", port, "-sd"]).arg(store(folder));
+    command.arg("--ports_file_dir").arg(folder).args(arguments);
+    Server::start(&mut command, "nats-server")
 }
 
 /// `{"nats":["nats://127.0.0.1:41234"]}`
