@@ -1,6 +1,7 @@
 //! A broker of the bench's own, in a folder of its own, that keeps what it acknowledges.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -22,8 +23,14 @@ pub(crate) struct Broker {
     pub(crate) kind: Kind,
     pub(crate) url: String,
     child: Child,
-    _folder: TempDir,
+    place: PathBuf,
+    /// Gone at the end, unless what it holds is to be kept.
+    folder: Option<TempDir>,
 }
+
+/// Where what a broker holds is kept, so that filling it and measuring can be two runs.
+const KEPT: &str = "PORTCULLIS_BENCH_FOLDER";
+const LIMIT: Duration = Duration::from_secs(300);
 
 // === impl Kind ===
 
@@ -48,8 +55,12 @@ impl Kind {
 
 impl Broker {
     pub(crate) fn start(kind: Kind) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path();
+        let kept = std::env::var_os(KEPT).map(|kept| Path::new(&kept).join(kind.word()));
+        let folder = kept.is_none().then(|| tempfile::tempdir().expect("a folder"));
+        let place = kept.or_else(|| folder.as_ref().map(|folder| folder.path().to_owned()));
+        let place = place.expect("one of the two");
+        let path = place.as_path();
+        fs::create_dir_all(path).expect("a folder");
         // Free now; the broker takes it a moment later.
         let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
         let port = port.expect("a free port").port();
@@ -61,11 +72,22 @@ impl Broker {
         let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = quiet.spawn().unwrap_or_else(|error| panic!("{}: {error}", kind.word()));
         let begun = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(begun.elapsed() < Duration::from_secs(20), "{} is silent", kind.word());
+        while !is_there(kind, port) {
+            assert!(begun.elapsed() < LIMIT, "{} is silent", kind.word());
             std::thread::park_timeout(Duration::from_millis(20));
         }
-        Self { kind, url, child, _folder: folder }
+        Self { kind, url, child, place, folder }
+    }
+
+    /// Whether it was filled with so many before.
+    pub(crate) fn is_filled(&self, entries: usize) -> bool {
+        let filled = fs::read_to_string(self.place.join("filled")).unwrap_or_default();
+        filled == entries.to_string()
+    }
+
+    /// It is now.
+    pub(crate) fn note_filled(&self, entries: usize) {
+        fs::write(self.place.join("filled"), entries.to_string()).expect("written");
     }
 
     /// The lines of `[revocation]` that lead to it.
@@ -100,15 +122,28 @@ impl Broker {
 
 impl Drop for Broker {
     fn drop(&mut self) {
-        if self.kind == Kind::Postgres {
+        let signal = match (&self.folder, self.kind) {
+            // What it holds is read again.
+            (None, Kind::Postgres) => "-INT",
+            (None, _) => "-TERM",
             // Its children as well.
-            let quit = Command::new("kill").args(["-QUIT", &self.child.id().to_string()]).status();
-            drop(quit);
-        } else {
-            drop(self.child.kill());
-        }
+            (Some(_), Kind::Postgres) => "-QUIT",
+            (Some(_), _) => "-KILL",
+        };
+        drop(Command::new("kill").args([signal, &self.child.id().to_string()]).status());
         drop(self.child.wait());
     }
+}
+
+/// Whether it answers: Redis refuses while it reads its file.
+fn is_there(kind: Kind, port: u16) -> bool {
+    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return false };
+    if kind != Kind::Redis {
+        return true;
+    }
+    let mut answer = [0; 5];
+    let asked = stream.write_all(b"PING\r\n").and_then(|()| stream.read_exact(&mut answer));
+    asked.is_ok() && answer == *b"+PONG"
 }
 
 fn redis(folder: &Path, port: u16) -> (Command, String) {
@@ -130,10 +165,12 @@ fn postgres(folder: &Path, port: u16) -> (Command, String) {
         let owned = Command::new("chown").arg("postgres").arg(folder).status();
         assert!(owned.is_ok_and(|status| status.success()), "there is a user `postgres`");
     }
-    let mut made = as_postgres("initdb");
-    made.args(["--no-sync", "-A", "trust", "-U", "postgres", "-D"]).arg(&data);
-    let made = made.stdout(Stdio::null()).status();
-    assert!(made.is_ok_and(|status| status.success()), "initdb");
+    if !data.exists() {
+        let mut made = as_postgres("initdb");
+        made.args(["--no-sync", "-A", "trust", "-U", "postgres", "-D"]).arg(&data);
+        let made = made.stdout(Stdio::null()).status();
+        assert!(made.is_ok_and(|status| status.success()), "initdb");
+    }
     let mut command = as_postgres("postgres");
     command.arg("-D").arg(&data).args(["-p", &port.to_string(), "-h", "127.0.0.1", "-k", ""]);
     command.args(["-c", "max_wal_size=8GB", "-c", "shared_buffers=512MB"]);

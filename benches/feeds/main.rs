@@ -4,6 +4,7 @@
 //! a second and requests beside them; how long until each gateway refuses a token.
 //! `cargo bench --bench feeds -- start nats 1000000`: how long a gateway takes to be ready with so many live
 //! entries, and its memory, beside a bare client that reads the same data.
+//! `-- fill nats 10000000` before, and both with `PORTCULLIS_BENCH_FOLDER=/some/folder`: the same in two runs.
 //! Without a feed: all three. `PORTCULLIS_BENCH_RATE` (revocations a second), `PORTCULLIS_BENCH_REQUESTS`,
 //! `PORTCULLIS_BENCH_GATEWAYS` and `PORTCULLIS_BENCH_SECONDS` change the load.
 
@@ -20,7 +21,7 @@ mod start;
 
 use std::time::Duration;
 
-use broker::Kind;
+use broker::{Broker, Kind};
 
 const ENTRIES: usize = 1_000_000;
 
@@ -38,6 +39,10 @@ fn main() {
         return bare::read(kinds[0], arguments.last().map_or("", |url| url.as_str()));
     }
     for kind in kinds {
+        if wants("fill") {
+            start::fill(&Broker::start(kind), entries);
+            continue;
+        }
         if wants("propagation") || !wants("start") {
             propagation::measure(kind);
         }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use jsonwebtoken::Algorithm;
 
 use super::broker::{Broker, Kind};
-use super::node::told;
+use super::node::{CREDENTIAL, told};
 use super::support::new_key;
 use super::{bare, fill, memory, say};
 
@@ -29,16 +29,25 @@ impl Drop for Program {
     }
 }
 
+/// Puts so many live entries there, unless they are.
+pub(crate) fn fill(broker: &Broker, entries: usize) {
+    if broker.is_filled(entries) {
+        return;
+    }
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let begun = Instant::now();
+    runtime.block_on(fill::fill(broker, entries));
+    broker.note_filled(entries);
+    say(&format!("  put there in {:.1?}", begun.elapsed()));
+}
+
 /// Prints how long a start takes, and its memory: from nothing, and (where the node keeps a copy of
 /// its own) a second time.
 pub(crate) fn measure(kind: Kind, entries: usize) {
     let broker = Broker::start(kind);
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     say(&format!("{}: {entries} live entries", kind.word()));
-    let begun = Instant::now();
-    runtime.block_on(fill::fill(&broker, entries));
-    let (took, held) = (begun.elapsed(), broker.memory());
-    say(&format!("  put there in {took:.1?}; the broker's process holds {held} MB"));
+    fill(&broker, entries);
+    say(&format!("  the broker's process holds {} MB", broker.memory()));
     bare::measure(&broker);
     let folder = tempfile::tempdir().expect("a folder");
     let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
@@ -63,17 +72,38 @@ pub(crate) fn measure(kind: Kind, entries: usize) {
         say(&format!(
             "  a gateway is ready after {took:.2?} ({which}), with {peak} MB at most, {now} MB then"
         ));
+        while is_behind(control) {
+            assert!(begun.elapsed() < LIMIT, "its copy is not written");
+            std::thread::park_timeout(LOOK);
+        }
+        let (took, peak) = (begun.elapsed(), memory(process, "VmHWM"));
+        let file = fs::metadata(folder.path().join("revocations.copy.redb"));
+        let megabytes = file.map_or(0, |file| file.len() / 1_000_000);
+        say(&format!(
+            "  its copy is written after {took:.2?}, {megabytes} MB, with {peak} MB of memory at most"
+        ));
     }
 }
 
 fn is_ready(control: SocketAddr) -> bool {
-    let ask = || -> std::io::Result<Vec<u8>> {
-        let mut stream = TcpStream::connect(control)?;
-        let head = format!("GET /readyz HTTP/1.1\r\nHost: {control}\r\nConnection: close\r\n\r\n");
-        stream.write_all(head.as_bytes())?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer)?;
-        Ok(answer)
-    };
-    ask().is_ok_and(|answer| answer.starts_with(b"HTTP/1.1 200"))
+    ask(control, "/readyz").is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+}
+
+/// Whether the node still writes what it has loaded.
+fn is_behind(control: SocketAddr) -> bool {
+    let answer = ask(control, "/v1/status").expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    answer.contains("\"behind\":true")
+}
+
+fn ask(control: SocketAddr, path: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(control)?;
+    let head = format!(
+        "GET {path} HTTP/1.1\r\nHost: {control}\r\nAuthorization: Bearer {CREDENTIAL}\r\n\
+         Connection: close\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
 }

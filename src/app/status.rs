@@ -93,6 +93,7 @@ pub(super) fn status(house: &House) -> Value {
             json!({
                 "path": copy.path().display().to_string(),
                 "written": status.is_some_and(|status| status.written),
+                "behind": status.is_some_and(|status| status.behind),
                 "owed": status.map(|status| status.owed),
                 "given_back": status.map(|status| status.given_back),
             })

@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::clock::Clock;
 use crate::revocation::{Forgetting, RevocationLog};
 use crate::shutdown::Drain;
 
+/// The first time comes sooner, by this part of the period, and not while the node starts.
+const SOONER: u32 = 10;
+
 /// Forgets what has expired, once every `period`, until told to stop.
 pub async fn run(log: impl RevocationLog, clock: &dyn Clock, period: Duration, mut drain: Drain) {
-    let mut ticks = interval(period);
+    let mut ticks = interval_at(Instant::now() + period / SOONER, period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut forgetting = Forgetting::default();
     loop {

@@ -75,7 +75,7 @@ pub struct Page {
 }
 
 /// Which entries a listing wants; absent parts match all.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Only this issuer.
     pub issuer: Option<Arc<str>>,

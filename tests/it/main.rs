@@ -53,6 +53,8 @@ mod nats_access; // credentials, rights and TLS of a JetStream store
 mod nats_apps; // applications publish to a JetStream stream by themselves
 #[cfg(feature = "nats")]
 mod nats_gaps; // a JetStream stream that is purged, deleted, restored, killed
+#[cfg(feature = "nats")]
+mod nats_sweep; // how much of a JetStream stream sweeping and listing read
 mod observed; // the log and the metrics
 mod openid; // a real OpenID provider as the issuer
 mod parity; // flask-jwt-extended and the gateway asked the same

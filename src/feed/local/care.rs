@@ -33,6 +33,8 @@ const SPREAD: Duration = Duration::from_secs(2);
 const RETRY: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_secs(1);
 const FORGET_EVERY: Duration = Duration::from_secs(600);
+/// The first time: not while the node starts.
+const FORGET_FIRST: Duration = Duration::from_secs(60);
 /// Whoever has not heard from the store for so long may owe what was reinstated meanwhile.
 const HEARD: Duration = Duration::from_secs(3);
 
@@ -51,7 +53,7 @@ impl LocalCopy {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut forgetting, mut refill) = (Forgetting::default(), Refill::default());
-        let mut forget_at = Instant::now();
+        let mut forget_at = Instant::now() + FORGET_FIRST;
         loop {
             ticks.tick().await;
             let now = Instant::now();

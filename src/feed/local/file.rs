@@ -1,6 +1,7 @@
 //! The copy's file (redb): two tables of live entries, of which one holds, and what the store lacks.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -237,6 +238,15 @@ impl CopyFile {
             Ok(())
         })
     }
+}
+
+/// A file beside the copy that is gone with its last handle.
+pub(super) fn nameless(copy: &Path) -> io::Result<fs::File> {
+    let path = copy.with_added_extension(Uuid::new_v4().simple().to_string());
+    let mut options = fs::OpenOptions::new();
+    let file = options.read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+    fs::remove_file(&path)?;
+    Ok(file)
 }
 
 fn cursor_of(bytes: &[u8]) -> Result<Cursor, FeedError> {

@@ -2,7 +2,8 @@
 //! while its store is away, goes on from its cursor, and can give back what the store has lost.
 //!
 //! Written behind the follower, in log order: the kept cursor is never ahead of the kept entries, and
-//! a copy that lags only means that more of the log is read again.
+//! a copy that lags only means that more of the log is read again. The same for a checkpoint, unless the
+//! copy knows what the store has lost: then it is joined first.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,16 +13,20 @@ use crate::revocation::{
     Checkpoint, Cursor, Epoch, FeedError, FeedEvent, Live, RevocationFeed, Standing,
 };
 
+mod backlog;
 mod care;
 mod file;
 mod forget;
 mod join;
 mod reader;
+mod spool;
 mod writer;
 
 pub use reader::Reader;
 
 use file::CopyFile;
+use join::Joining;
+use spool::Spool;
 use writer::{Writer, Written};
 
 /// The copy's file, open.
@@ -38,6 +43,8 @@ pub struct LocalCopy {
 pub struct CopyStatus {
     /// Whether it is still written; if not, until a restart.
     pub written: bool,
+    /// Whether a checkpoint is being written: until that is done it holds what it held before.
+    pub behind: bool,
     /// Entries that the store is known to lack.
     pub owed: u64,
     /// Entries that this node has given back to the store since it started.
@@ -77,7 +84,9 @@ impl LocalCopy {
     /// Keeps what this feed tells. One feed at a time.
     pub fn over<F: RevocationFeed>(&self, feed: F) -> Result<WithLocalCopy<F>, FeedError> {
         let known = self.file.known()?;
-        let writer = Writer::start(Arc::clone(&self.file), Arc::clone(&self.written))?;
+        let (file, path, written) =
+            (Arc::clone(&self.file), self.path.clone(), Arc::clone(&self.written));
+        let writer = Writer::start(file, path, written)?;
         Ok(WithLocalCopy { feed, copy: self.clone(), writer, known, loading: None })
     }
 
@@ -105,7 +114,7 @@ impl LocalCopy {
     pub fn status(&self) -> Result<CopyStatus, FeedError> {
         let (written, owed) = (!self.written.is_broken(), self.file.owed_count()?);
         let given_back = self.given_back.load(Ordering::Relaxed);
-        Ok(CopyStatus { written, owed, given_back })
+        Ok(CopyStatus { written, behind: self.written.is_behind(), owed, given_back })
     }
 }
 
@@ -153,26 +162,39 @@ impl<F: RevocationFeed> RevocationFeed for WithLocalCopy<F> {
 
     async fn load(&mut self) -> Result<Checkpoint, FeedError> {
         self.loading = None;
+        // What was told before must be in the file that the checkpoint is held against.
+        self.copy.written.settled().await;
         let Checkpoint { epoch, live, upto } = self.feed.load().await?;
         if !self.remembers() {
             return Ok(Checkpoint { epoch, live, upto });
         }
-        // What was told before must be in the file that the checkpoint is held against.
-        self.copy.written.settled().await;
         let known = self.known.as_ref();
         let standing = Standing::of(known.map(|it| (it.epoch, &it.cursor)), epoch, &upto);
         let place = Place::loaded(known, epoch, &upto);
-        let (sender, joined) = Live::channel();
-        let (file, written) = (Arc::clone(&self.copy.file), Arc::clone(&self.copy.written));
         self.loading = Some(place.clone());
-        let runtime = tokio::runtime::Handle::current();
+        // Where the copy has nothing to add, nobody waits for it.
+        let adds = match standing {
+            Standing::First => false,
+            Standing::Ahead => self.copy.file.owed_count()? > 0,
+            Standing::Lost => true,
+        };
+        let (sender, told) = Live::channel();
+        let (copy, runtime) = (self.copy.clone(), tokio::runtime::Handle::current());
         tokio::task::spawn_blocking(move || {
             let mut live = live;
             let next = || runtime.block_on(live.next());
-            let outcome = join::checkpoint(&file, standing, &place, next, &sender);
-            sender.end(outcome.map_err(|failure| failure.tell(&written)));
+            let (spool, through) = (Spool::beside(copy.path), (!adds).then_some(&sender));
+            match Joining::take(standing, place, spool, next, through) {
+                Ok(joining) if adds => copy.written.join(joining.telling(sender)),
+                Ok(joining) => {
+                    // Before anybody can tell what follows.
+                    copy.written.join(joining);
+                    sender.end(Ok(()));
+                }
+                Err(failure) => sender.end(Err(failure.tell(&copy.written))),
+            }
         });
-        Ok(Checkpoint { epoch, live: joined, upto })
+        Ok(Checkpoint { epoch, live: told, upto })
     }
 
     async fn next(&mut self) -> Result<FeedEvent, FeedError> {

@@ -10,6 +10,8 @@ use crate::clock::UnixTime;
 use crate::observe::Metrics;
 use crate::revocation::{Filter, Name, Op, Page, Revocation, RevocationLog};
 
+mod behind;
+
 type Loaded = Result<Checkpoint, FeedError>;
 
 /// Says what it was given, then nothing.

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use async_nats::Client;
 use async_nats::connection::State;
 use async_nats::jetstream::context::{PublishErrorKind, RequestErrorKind};
-use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::message::{PublishMessage, StreamMessage};
 use async_nats::jetstream::response::Response;
-use async_nats::jetstream::stream::{Info, LastRawMessageErrorKind, Stream};
+use async_nats::jetstream::stream::{Info, LastRawMessageError, LastRawMessageErrorKind, Stream};
 use async_nats::jetstream::{Context, ErrorCode, context::ContextBuilder};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -143,7 +143,20 @@ impl Broker {
         subject: &str,
     ) -> Result<Option<Message>, FeedError> {
         self.connected()?;
-        match self.stream(stream).await?.get_last_raw_message_by_subject(subject).await {
+        self.found(self.stream(stream).await?.get_last_raw_message_by_subject(subject).await)
+    }
+
+    /// The message of that sequence.
+    pub(super) async fn at(&self, sequence: u64) -> Result<Option<Message>, FeedError> {
+        self.connected()?;
+        self.found(self.stream(&self.name).await?.get_raw_message(sequence).await)
+    }
+
+    fn found(
+        &self,
+        answer: Result<StreamMessage, LastRawMessageError>,
+    ) -> Result<Option<Message>, FeedError> {
+        match answer {
             Ok(found) => Ok(Some(Message {
                 subject: found.subject.to_string(),
                 sequence: found.sequence,

@@ -101,7 +101,7 @@ async fn send_live(
     sender: LiveSender,
 ) {
     let outcome = async {
-        let mut scan = Scan::begin(&broker, memory.last, None).await?;
+        let mut scan = Scan::begin(&broker, memory.last, None, 0).await?;
         let mut batch = Vec::<Revocation>::with_capacity(BATCH);
         while let Some(folded) = scan.next().await? {
             if let Some((entry, message)) = &folded.entry {

@@ -1,7 +1,7 @@
 //! The writing side: merge with what is there, write if nobody wrote meanwhile, else merge again.
 
-use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -12,10 +12,11 @@ use crate::revocation::{
     Cursor, FeedError, Filter, Name, Op, Page, Revocation, RevocationLog, wire,
 };
 
+use super::agenda::Agenda;
 use super::broker::{Broker, PublishRefusal};
+use super::listing::Listed;
 use super::memory;
 use super::said::{Entry, Said};
-use super::scan::Scan;
 use super::subject;
 use super::sweep;
 
@@ -27,6 +28,8 @@ use super::sweep;
 #[derive(Clone, Debug)]
 pub struct NatsLog {
     broker: Arc<Broker>,
+    agenda: Arc<tokio::sync::Mutex<Agenda>>,
+    listed: Arc<Mutex<Option<Listed>>>,
 }
 
 /// Records of one batch that are on their way at once.
@@ -37,8 +40,8 @@ const ATTEMPTS: usize = 64;
 // === impl NatsLog ===
 
 impl NatsLog {
-    pub(super) const fn new(broker: Arc<Broker>) -> Self {
-        Self { broker }
+    pub(super) fn new(broker: Arc<Broker>) -> Self {
+        Self { broker, agenda: Arc::default(), listed: Arc::default() }
     }
 
     /// Writes them at the same time: no two may have the same name.
@@ -81,39 +84,25 @@ impl RevocationLog for NatsLog {
     ) -> Result<Page, FeedError> {
         let limit = limit.max(1);
         let filter = listing::canonical(&filter);
-        let only = match &filter {
-            Filter { issuer: Some(issuer), claim: Some(claim), value: Some(value) } => {
-                let (issuer, claim) = (Arc::clone(issuer), Arc::clone(claim));
-                Some(Name { issuer, claim, value: Arc::clone(value) })
-            }
-            _ => None,
-        };
-        let goal = memory::recall(&self.broker).await?.last;
-        let mut scan = Scan::begin(&self.broker, goal, only.as_ref()).await?;
-        let mut first = BTreeMap::new();
-        while let Some(folded) = scan.next().await? {
-            let name = &folded.name;
-            if !listing::matches(&filter, name) || after.as_ref().is_some_and(|after| name <= after)
-            {
-                continue;
-            }
-            match folded.live() {
-                Some(live) => drop(first.insert(live.name.clone(), live)),
-                None => drop(first.remove(name)),
-            }
-            // One more than asked for tells whether there is another page.
-            if first.len() > limit + 1 {
-                first.pop_last();
+        {
+            let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+            listed.take_if(|listed| listed.is_over());
+            let further = listed.as_ref().zip(after.as_ref());
+            let page = further.and_then(|(listed, after)| listed.page(&filter, after, limit));
+            if let Some(page) = page {
+                return Ok(page);
             }
         }
-        let more = first.len() > limit;
-        let items: Vec<_> = first.into_values().take(limit).collect();
-        let next = items.last().filter(|_| more).map(|entry: &Revocation| entry.name.clone());
-        Ok(Page { items, next })
+        let listed = Listed::read(&self.broker, filter, after, limit).await?;
+        let page = listed.first(limit);
+        if page.next.is_some() {
+            *self.listed.lock().unwrap_or_else(PoisonError::into_inner) = Some(listed);
+        }
+        Ok(page)
     }
 
     async fn compact(&self, now: UnixTime) -> Result<usize, FeedError> {
-        sweep::sweep(&self.broker, now).await
+        sweep::sweep(&self.broker, &mut *self.agenda.lock().await, now).await
     }
 }
 

@@ -12,9 +12,11 @@ use std::sync::Arc;
 
 use crate::revocation::{Epoch, FeedError, NatsConfig};
 
+mod agenda;
 mod broker;
 mod connect;
 mod feed;
+mod listing;
 mod log;
 mod memory;
 mod reader;

@@ -50,11 +50,13 @@ pub(super) struct Folded {
 // === impl Scan ===
 
 impl<'b> Scan<'b> {
-    /// Begins a pass over everything, or over one name alone; `goal` is the stream's end by now.
+    /// Begins a pass over everything, or over one name alone, `goal` being the stream's end by now: all
+    /// that applications say, and what the nodes say from the sequence on.
     pub(super) async fn begin(
         broker: &'b Broker,
         goal: u64,
         only: Option<&Name>,
+        from: u64,
     ) -> Result<Self, FeedError> {
         let mut reader = Reader::open(broker, subject::apps(&broker.name), 0).await?;
         let mut apps = HashMap::<Name, Apps>::new();
@@ -71,7 +73,7 @@ impl<'b> Scan<'b> {
             Some(name) => subject::entry(&broker.name, name),
             None => subject::entries(&broker.name),
         };
-        let entries = Some(Reader::open(broker, filter, 0).await?);
+        let entries = Some(Reader::open(broker, filter, from).await?);
         Ok(Self { broker, apps, entries, goal, rest: HashMap::new().into_iter() })
     }
 

@@ -11,55 +11,79 @@ use futures_util::future::join_all;
 use crate::clock::{Clock, SystemClock, UnixTime};
 use crate::revocation::{FeedError, Op, wire};
 
+use super::agenda::Agenda;
 use super::broker::{Broker, PublishRefusal};
 use super::memory::{self, read_sweep};
-use super::said::Sweep;
-use super::scan::{Folded, Scan};
+use super::said::{Entry, Sweep};
+use super::scan::Folded;
 use super::subject;
-
-/// What a pass found to do.
-#[derive(Debug, Default)]
-struct Found {
-    /// Sequences of which nothing is left.
-    dead: Vec<u64>,
-    /// How many entries that is.
-    entries: usize,
-    /// Names for which applications spoke.
-    folds: Vec<Folded>,
-    /// Dead tombstones.
-    tombstones: Vec<u64>,
-}
 
 /// Another process that swept within this time has done our work.
 const TURN: Duration = Duration::from_secs(300);
-const AT_ONCE: usize = 64;
-/// Applications' names that are held at once; the rest waits for the next turn.
-const FOLDS: usize = 100_000;
+pub(super) const AT_ONCE: usize = 64;
 
 /// Sweeps, unless another node did a moment ago; how many entries went.
-pub(super) async fn sweep(broker: &Broker, now: UnixTime) -> Result<usize, FeedError> {
-    let goal = memory::recall(broker).await?.last;
-    let Some((turn, at)) = take_turn(broker).await? else { return Ok(0) };
-    let mut found = find(broker, goal, now).await?;
-    let mut gone = found.entries;
-    for folded in std::mem::take(&mut found.folds) {
+pub(super) async fn sweep(
+    broker: &Broker,
+    agenda: &mut Agenda,
+    now: UnixTime,
+) -> Result<usize, FeedError> {
+    let outcome = take_turn(broker, agenda, now).await;
+    if outcome.is_err() {
+        // What was to be done and was not is found again by reading everything.
+        *agenda = Agenda::default();
+    }
+    outcome
+}
+
+async fn take_turn(
+    broker: &Broker,
+    agenda: &mut Agenda,
+    now: UnixTime,
+) -> Result<usize, FeedError> {
+    let memory = memory::recall(broker).await?;
+    let Some((turn, at)) = claim_turn(broker).await? else {
+        *agenda = Agenda::default();
+        return Ok(0);
+    };
+    let mut gone = 0;
+    for folded in agenda.read(broker, &memory, now).await? {
         gone += usize::from(fold(broker, &folded, now).await?);
     }
-    delete(broker, &found.dead).await?;
+    let dead = agenda.take_dead(broker, now).await?;
+    let (tombstones, dead): (Vec<_>, Vec<_>) =
+        dead.iter().partition(|entry| entry.record.op == Op::Reinstate);
+    delete(broker, &sequences(&dead)).await?;
+    agenda.dead = sweep_tombstones(broker, &sequences(&tombstones), turn, at).await?;
+    Ok(gone + dead.len())
+}
+
+/// Lets those go that were announced, and announces the others; which are still there.
+async fn sweep_tombstones(
+    broker: &Broker,
+    dead: &[u64],
+    turn: Sweep,
+    at: u64,
+) -> Result<Vec<u64>, FeedError> {
     let (old, new): (Vec<u64>, Vec<u64>) =
-        found.tombstones.iter().partition(|tombstone| **tombstone <= turn.announced);
+        dead.iter().partition(|tombstone| **tombstone <= turn.announced);
     let latest = |all: &[u64]| all.iter().copied().max().unwrap_or_default();
     let announced = latest(&new).max(turn.announced);
     let next = Sweep { announced, gone: latest(&old).max(turn.gone), ..turn };
     // Said before it is done: who reads behind must know.
-    if next != turn && write(broker, next, at).await?.is_some() {
-        delete(broker, &old).await?;
+    if next != turn && write(broker, next, at).await?.is_none() {
+        return Ok(dead.to_vec());
     }
-    Ok(gone)
+    delete(broker, &old).await?;
+    Ok(new)
+}
+
+fn sequences(entries: &[&Entry]) -> Vec<u64> {
+    entries.iter().map(|entry| entry.sequence).collect()
 }
 
 /// Says that this process sweeps; `None` when it is another's turn.
-async fn take_turn(broker: &Broker) -> Result<Option<(Sweep, u64)>, FeedError> {
+async fn claim_turn(broker: &Broker) -> Result<Option<(Sweep, u64)>, FeedError> {
     let last = broker.last(&subject::sweep(&broker.name)).await?;
     let age = last.as_ref().map(|message| {
         let at =
@@ -87,30 +111,6 @@ async fn write(broker: &Broker, sweep: Sweep, expected: u64) -> Result<Option<u6
         Err(PublishRefusal::Overtaken) => Ok(None),
         Err(refusal) => Err(refusal.into_feed_error()),
     }
-}
-
-async fn find(broker: &Broker, goal: u64, now: UnixTime) -> Result<Found, FeedError> {
-    let mut scan = Scan::begin(broker, goal, None).await?;
-    let mut found = Found::default();
-    while let Some(folded) = scan.next().await? {
-        if !folded.apps.is_empty() {
-            if found.folds.len() < FOLDS {
-                found.folds.push(folded);
-            }
-            continue;
-        }
-        let Some((entry, _)) = &folded.entry else { continue };
-        if entry.record.expires_at >= now {
-            continue;
-        }
-        if entry.record.op == Op::Reinstate {
-            found.tombstones.push(entry.sequence);
-        } else {
-            found.dead.push(entry.sequence);
-            found.entries += 1;
-        }
-    }
-    Ok(found)
 }
 
 /// Makes one entry of everything that was said about a name; whether it was dead and is gone.

@@ -31,13 +31,19 @@ impl NatsServer {
         let folder = tempfile::tempdir().expect("a folder");
         let arguments: Vec<_> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let server = run(folder.path(), &arguments, "-1");
-        let port = eventually("the server says its port", || port(folder.path()));
+        let port = eventually("the server says its port", || port(folder.path(), "nats"));
         Self { server, folder, arguments, port }.answering()
     }
 
     /// Where it listens.
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Where it tells of itself, when it was started with `-m -1`.
+    pub fn monitor(&self) -> String {
+        let port = port(self.folder.path(), "monitoring").expect("it was started with -m");
+        format!("127.0.0.1:{port}")
     }
 
     /// Without user and TLS.
@@ -114,13 +120,13 @@ fn run(folder: &Path, arguments: &[String], port: &str) -> Server {
 }
 
 /// `{"nats":["nats://127.0.0.1:41234"]}`
-fn port(folder: &Path) -> Option<u16> {
+fn port(folder: &Path, of: &str) -> Option<u16> {
     let files = fs::read_dir(folder).ok()?.flatten();
     let file = files
         .map(|file| file.path())
         .find(|file| file.extension().is_some_and(|e| e == "ports"))?;
     let ports: serde_json::Value = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
-    ports["nats"][0].as_str()?.rsplit(':').next()?.parse().ok()
+    ports[of][0].as_str()?.rsplit(':').next()?.parse().ok()
 }
 
 fn copy(from: &Path, to: &Path) {
