@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 // By their names in the library, for the fake that its own tests have (`cli_control`).
-use portcullis::{clock, control, observe, revocation};
+use portcullis::{clock, control, gateway, observe, revocation};
 
 mod access; // who is let through
 mod at_once; // a revocation holds from its acknowledgement on
