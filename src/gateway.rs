@@ -245,12 +245,12 @@ impl Gateway {
     }
 
     fn route(&self, snapshot: &Snapshot, head: &mut Parts) -> Result<Arc<Route>, Rejection> {
-        request::check(head, &snapshot.limits)?;
-        let dropped = request::drop_odd_names(&mut head.headers, &snapshot.identity)?;
+        let dropped = request::clean(head, &snapshot.limits, &snapshot.identity)?;
         if dropped > 0 {
             self.metrics.headers_dropped.inc_by(dropped as u64);
         }
-        let host = request::host(request::checked_authority(head));
+        let asked = snapshot.routes.asks_for_host().then(|| request::checked_authority(head));
+        let host = request::host(asked.unwrap_or_default());
         let path = route::judge(head.uri.path())?;
         Ok(Arc::clone(snapshot.routes.find(host, &path, &head.method)?))
     }
