@@ -29,7 +29,7 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
-pub use bearer::BearerToken;
+pub use bearer::{BearerToken, Credential};
 pub use cache::TokenCache;
 pub use claims::{ClaimPath, Claims};
 pub use error::{BearerError, TokenError};
