@@ -10,6 +10,7 @@ use std::hint::black_box;
 use jsonwebtoken::Algorithm;
 use portcullis::revocation::Op;
 
+use http::request::Parts;
 use support::{Gate, record, request, token_id};
 
 fn main() {
@@ -24,10 +25,20 @@ fn main() {
         "revoked" => (gate.token(2), false),
         "expired" => (gate.expired(), false),
         "forged" => (format!("{}AAAA", &gate.token(1)[..gate.token(1).len() - 4]), false),
-        other => panic!("no kind {other}: cached, revoked, expired or forged"),
+        "cold" => return cold(&gate, count),
+        other => panic!("no kind {other}: cached, revoked, expired, forged or cold"),
     };
     let mut head = request(&token);
     for _ in 0..count {
         assert_eq!(gate.admits(black_box(&mut head)), admitted);
+    }
+}
+
+/// Each token once. The requests are made by a function of their own: `--toggle-collect` leaves them out.
+fn cold(gate: &Gate, count: u32) {
+    let mut heads: Vec<Parts> =
+        (0..count).map(|it| request(&gate.token(10 + u64::from(it)))).collect();
+    for head in &mut heads {
+        assert!(gate.admits(black_box(head)));
     }
 }

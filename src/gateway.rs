@@ -30,7 +30,7 @@ use crate::request;
 use crate::revocation::{Named, Principal, Revocations};
 use crate::route;
 use crate::snapshot::{Destination, Route, Snapshot};
-use crate::token::{BearerError, BearerToken, Found, TokenCache, TokenError};
+use crate::token::{BearerError, Credential, Found, TokenCache};
 
 pub use desk::{Desk, Pending};
 pub use entry::RecordedBody;
@@ -246,12 +246,12 @@ impl Gateway {
     }
 
     fn route(&self, snapshot: &Snapshot, head: &mut Parts) -> Result<Arc<Route>, Rejection> {
-        request::check(head, &snapshot.limits)?;
-        let dropped = request::drop_odd_names(&mut head.headers, &snapshot.identity)?;
+        let dropped = request::clean(head, &snapshot.limits, &snapshot.identity)?;
         if dropped > 0 {
             self.metrics.headers_dropped.inc_by(dropped as u64);
         }
-        let host = request::host(request::checked_authority(head));
+        let asked = snapshot.routes.asks_for_host().then(|| request::checked_authority(head));
+        let host = request::host(asked.unwrap_or_default());
         let path = route::judge(head.uri.path())?;
         Ok(Arc::clone(snapshot.routes.find(host, &path, &head.method)?))
     }
@@ -279,16 +279,16 @@ impl Gateway {
             }
             Err(error) => return (None, Err(error.into())),
         };
-        match self.verify(snapshot, found.token, now) {
+        match self.verify(snapshot, found.credential, now) {
             Ok(named) => {
                 let leave = match found.matches(named.verified().claims()) {
                     Ok(()) => self.authorize(route, rule, &named, now),
                     Err(error) => Err(error.into()),
                 };
-                let leave = leave.and_then(|leave| ask::known(snapshot, route, found.token, leave));
+                let leave = leave.and_then(|leave| ask::known(snapshot, route, found, leave));
                 (Some(named), leave)
             }
-            Err(error) => (None, Err(error.into())),
+            Err(rejection) => (None, Err(rejection)),
         }
     }
 
@@ -320,16 +320,17 @@ impl Gateway {
     fn verify(
         &self,
         snapshot: &Snapshot,
-        token: BearerToken<'_>,
+        credential: Credential<'_>,
         now: UnixTime,
-    ) -> Result<Arc<Named>, TokenError> {
+    ) -> Result<Arc<Named>, Rejection> {
         let generation = snapshot.verifier.generation();
-        let named = match self.tokens.find(token.as_str(), generation) {
+        let named = match self.tokens.find(credential.as_bytes(), generation) {
             Some(named) => {
                 self.metrics.token_cache_hits.inc();
                 named
             }
             None => {
+                let token = credential.token()?;
                 self.metrics.token_cache_misses.inc();
                 let verified = snapshot.verifier.verify_all_but_expiry(token, now)?;
                 let named = Arc::new(self.revocations.name(verified));

@@ -2,15 +2,19 @@
 //!
 //! Pure. Runs before a route is looked for; paths are `route`'s business.
 
-use std::net::Ipv6Addr;
-
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, Version};
 use thiserror::Error;
 
+mod authority;
+
 #[cfg(test)]
 mod tests;
+
+pub use authority::{authority, checked_authority, host};
+
+use authority::named_authority;
 
 /// Why a request has no single meaning, or is too large to be looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -62,6 +66,21 @@ pub struct HeadLimits {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IdentityNames(Vec<Box<[u8]>>);
 
+/// What one walk over a head's fields tells: each rule looks only for fields that are there.
+#[derive(Default)]
+struct Fields<'r> {
+    bytes: usize,
+    host: Option<&'r HeaderValue>,
+    /// More than one `Host`.
+    hosts: bool,
+    /// `Content-Length` or `Transfer-Encoding`.
+    framing: bool,
+    connection: bool,
+    expect: bool,
+    /// A name with other characters than letters, digits and `-`.
+    odd: bool,
+}
+
 /// Fields whose look-alikes are refused, besides the identity fields and `x-forwarded-*`.
 const RESERVED: [&[u8]; 14] = [
     b"authorization",
@@ -97,6 +116,9 @@ const STAYS: [&str; 10] = [
 /// Longest method name.
 const METHOD_BYTES: usize = 16;
 
+/// What a field's name is of, to be read in one way.
+const PLAIN: [bool; 256] = letters_digits_and(b"-");
+
 // === impl IdentityNames ===
 
 impl IdentityNames {
@@ -117,68 +139,45 @@ impl IdentityNames {
     }
 }
 
+// === impl Fields ===
+
+impl<'r> Fields<'r> {
+    fn of(headers: &'r HeaderMap) -> Self {
+        let mut fields = Self::default();
+        for (name, value) in headers {
+            let name = name.as_str();
+            // As HTTP/1 spells them: name, colon, space, value, CR LF.
+            fields.bytes += name.len() + value.len() + 4;
+            match name {
+                "host" => fields.hosts |= fields.host.replace(value).is_some(),
+                "content-length" | "transfer-encoding" => fields.framing = true,
+                "connection" => fields.connection = true,
+                "expect" => fields.expect = true,
+                _ => fields.odd |= !all_plain(name),
+            }
+        }
+        fields
+    }
+}
+
 // === free functions ===
 
-/// Everything about a request's head that needs no configuration but bounds.
-pub fn check(parts: &Parts, limits: &HeadLimits) -> Result<(), RequestError> {
-    check_method(&parts.method)?;
-    check_target(parts, limits)?;
-    check_size(&parts.headers, limits)?;
-    authority(parts)?;
-    let length = check_framing(parts)?;
-    if length.is_some_and(|length| length > limits.body_bytes) {
-        return Err(RequestError::BodyTooLarge);
-    }
-    check_nominations(&parts.headers)?;
-    check_expectation(&parts.headers)
+/// Judges a head by everything that needs no configuration but bounds, then removes fields whose names
+/// have odd characters, which servers read in different ways. Returns how many; one that reads like a
+/// reserved field is refused instead.
+pub fn clean(
+    parts: &mut Parts,
+    limits: &HeadLimits,
+    identity: &IdentityNames,
+) -> Result<usize, RequestError> {
+    let has_odd_names = check(parts, limits)?;
+    if has_odd_names { drop_odd_names(&mut parts.headers, identity) } else { Ok(0) }
 }
 
-/// The host (and port) the request is for, as the client wrote it; the only one it names.
-pub fn authority(parts: &Parts) -> Result<&str, RequestError> {
-    let target = parts.uri.authority().map(http::uri::Authority::as_str);
-    let mut hosts = parts.headers.get_all(header::HOST).iter();
-    let host = match (hosts.next(), hosts.next()) {
-        (Some(host), None) => Some(host.to_str().ok().ok_or(RequestError::BadAuthority)?),
-        (None, None) => None,
-        _ => return Err(RequestError::BadAuthority),
-    };
-    let named = match (target, host) {
-        (Some(target), Some(host)) if same_authority(parts, target, host) => host,
-        (None, Some(host)) => host,
-        // HTTP/2 has `:authority` instead (RFC 9113 §8.3.1); HTTP/1 always needs Host here.
-        (Some(target), None) if parts.version == Version::HTTP_2 => target,
-        _ => return Err(RequestError::BadAuthority),
-    };
-    if valid_authority(named) { Ok(named) } else { Err(RequestError::BadAuthority) }
-}
-
-/// The authority of a head that was [checked](check): `Host`, or what HTTP/2 has instead.
-pub fn checked_authority(parts: &Parts) -> &str {
-    match parts.headers.get(header::HOST) {
-        Some(host) => host.to_str().unwrap_or_default(),
-        None => parts.uri.authority().map_or("", http::uri::Authority::as_str),
-    }
-}
-
-/// The host of an authority, without its port.
-pub fn host(authority: &str) -> &str {
-    // `[::1]` has colons of its own.
-    let last = authority.bytes().rposition(|byte| matches!(byte, b':' | b']'));
-    match last {
-        Some(at) if authority.as_bytes()[at] == b':' => &authority[..at],
-        _ => authority,
-    }
-}
-
-/// Removes fields whose names have odd characters, which servers read in different ways.
-/// Returns how many; one that reads like a reserved field is refused instead.
-pub fn drop_odd_names(
+fn drop_odd_names(
     headers: &mut HeaderMap,
     identity: &IdentityNames,
 ) -> Result<usize, RequestError> {
-    if headers.keys().all(is_plain) {
-        return Ok(0);
-    }
     let odd: Vec<HeaderName> = headers.keys().filter(|name| !is_plain(name)).cloned().collect();
     if odd.iter().any(|name| reads_like_reserved(name) || identity.matches(name)) {
         return Err(RequestError::BadHeader);
@@ -197,7 +196,7 @@ pub(crate) fn reads_like(name: &HeaderName, normal: &[u8]) -> bool {
 
 /// Whether the name has letters, digits and `-` alone.
 pub(crate) fn is_plain(name: &HeaderName) -> bool {
-    name.as_str().bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    all_plain(name.as_str())
 }
 
 /// Whether the name is, or could be taken for, one that decides framing, routing or identity.
@@ -209,11 +208,43 @@ pub(crate) fn reads_like_reserved(name: &HeaderName) -> bool {
     forwarded || RESERVED.iter().any(|reserved| reads_like(name, reserved))
 }
 
+fn all_plain(name: &str) -> bool {
+    name.bytes().fold(true, |plain, byte| plain & PLAIN[usize::from(byte)])
+}
+
 const fn normal_byte(byte: u8) -> u8 {
     if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' }
 }
 
+/// Every rule; whether some field's name is odd.
+fn check(parts: &Parts, limits: &HeadLimits) -> Result<bool, RequestError> {
+    check_method(&parts.method)?;
+    check_target(parts, limits)?;
+    let fields = Fields::of(&parts.headers);
+    if parts.headers.len() > limits.headers || fields.bytes > limits.header_bytes {
+        return Err(RequestError::HeadersTooLarge);
+    }
+    if fields.hosts {
+        return Err(RequestError::BadAuthority);
+    }
+    named_authority(parts, fields.host)?;
+    let length = if fields.framing { check_framing(parts)? } else { None };
+    if length.is_some_and(|length| length > limits.body_bytes) {
+        return Err(RequestError::BodyTooLarge);
+    }
+    if fields.connection {
+        check_nominations(&parts.headers)?;
+    }
+    if fields.expect {
+        check_expectation(&parts.headers)?;
+    }
+    Ok(fields.odd)
+}
+
 fn check_method(method: &Method) -> Result<(), RequestError> {
+    if matches!(*method, Method::GET | Method::POST | Method::PUT | Method::DELETE | Method::HEAD) {
+        return Ok(());
+    }
     let name = method.as_str();
     let never = matches!(name, "CONNECT" | "TRACE" | "TRACK");
     let odd = name.len() > METHOD_BYTES
@@ -237,15 +268,6 @@ fn check_target(parts: &Parts, limits: &HeadLimits) -> Result<(), RequestError> 
     } else {
         Err(RequestError::BadTarget)
     }
-}
-
-fn check_size(headers: &HeaderMap, limits: &HeadLimits) -> Result<(), RequestError> {
-    // As HTTP/1 spells them: name, colon, space, value, CR LF.
-    let bytes: usize = headers.iter().map(|(n, v)| n.as_str().len() + v.len() + 4).sum();
-    if headers.len() > limits.headers || bytes > limits.header_bytes {
-        return Err(RequestError::HeadersTooLarge);
-    }
-    Ok(())
 }
 
 /// The declared length, if there is one that can be read in one way only.
@@ -304,31 +326,18 @@ fn check_expectation(headers: &HeaderMap) -> Result<(), RequestError> {
     }
 }
 
-/// Whether target and Host name the same place: letters without case, the scheme's port implied.
-fn same_authority(parts: &Parts, target: &str, host: &str) -> bool {
-    let default = match parts.uri.scheme_str() {
-        Some(scheme) if scheme.eq_ignore_ascii_case("https") => ":443",
-        _ => ":80",
-    };
-    let bare = |text: &str| text.strip_suffix(default).map_or(text.len(), str::len);
-    target[..bare(target)].eq_ignore_ascii_case(&host[..bare(host)])
-}
-
-/// `uri-host [ ":" port ]` (RFC 9110 §7.2) without userinfo, in the characters a name or address has.
-fn valid_authority(text: &str) -> bool {
-    let host = host(text);
-    let port = &text[host.len()..];
-    let port_ok = port.strip_prefix(':').is_none_or(|port| {
-        !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok()
-    });
-    port_ok && valid_host(host)
-}
-
-fn valid_host(host: &str) -> bool {
-    if let Some(inside) = host.strip_prefix('[') {
-        return inside.strip_suffix(']').is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok());
+/// Letters, digits and these: one look a byte, for every request's fields.
+const fn letters_digits_and(others: &[u8]) -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
     }
-    let known =
-        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
-    !host.is_empty() && host.len() <= 255 && host.bytes().all(known)
+    let mut at = 0;
+    while at < others.len() {
+        table[others[at] as usize] = true;
+        at += 1;
+    }
+    table
 }

@@ -3,11 +3,12 @@
 
 use bytes::Bytes;
 use http::HeaderValue;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::access::Verdict;
 use crate::config::CallbackEndpoint;
 use crate::secret::Secret;
+use crate::token::Members;
 use crate::token::strict_json::parse_object;
 
 use super::client::HttpClient;
@@ -27,7 +28,7 @@ struct Question<'a> {
     callback: &'a str,
     issuer: &'a str,
     token_type: &'a str,
-    claims: &'a Map<String, Value>,
+    claims: &'a Members,
 }
 
 /// A reason's letters that are logged.

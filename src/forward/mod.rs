@@ -65,7 +65,7 @@ pub struct Exchange<'r> {
     pub forward: &'r ForwardConfig,
     /// Where the route looks for credentials, to remove them where they do not go on.
     pub token_from: &'r [TokenSource],
-    /// The request as hyper read it, after [`crate::request::check`]; without its body where that is a
+    /// The request as hyper read it, after [`crate::request::clean`]; without its body where that is a
     /// [`ReadBody`] among the head's extensions.
     pub request: Request<Option<Incoming>>,
     /// Who sent it.

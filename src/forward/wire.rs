@@ -16,7 +16,7 @@ use crate::config::{Balance, ForwardConfig, Limits, ListenerConfig, TlsConfig, U
 use crate::listen::{Listener, Serving};
 use crate::observe::Metrics;
 use crate::peer::{Peer, TrustedProxies};
-use crate::request::{HeadLimits, IdentityNames, RequestError, check, drop_odd_names};
+use crate::request::{HeadLimits, IdentityNames, RequestError, clean};
 use crate::shutdown::{Drain, Shutdown};
 
 use super::{Exchange, ForwardError, Forwarder, RequestId, ResponseBody, Upstream};
@@ -135,9 +135,7 @@ impl Setup {
     ) -> Response<ResponseBody> {
         let limits = &self.listener.limits;
         let (mut parts, body) = request.into_parts();
-        let judged = check(&parts, &HeadLimits::from(limits))
-            .and_then(|()| drop_odd_names(&mut parts.headers, &self.identity));
-        if let Err(error) = judged {
+        if let Err(error) = clean(&mut parts, &HeadLimits::from(limits), &self.identity) {
             return refusal(request_status(error));
         }
         let trusted = self.listener.trusted_proxies.contains(peer.client.ip());

@@ -9,7 +9,7 @@ use crate::access::{Leave, Permit};
 use crate::callback::{CallbackError, Question};
 use crate::reject::Rejection;
 use crate::snapshot::{Route, Snapshot};
-use crate::token::{BearerToken, Found};
+use crate::token::Found;
 
 use super::entry::Entry;
 use super::{Gateway, Moment, Refused, conclude};
@@ -52,7 +52,7 @@ impl Gateway {
         };
         let found = Found::find(&rule.token_from, rule.reading, head)?;
         let generation = snapshot.verifier.generation();
-        let (token, now) = (found.token.as_str(), entry.began_at());
+        let (token, now) = (found.credential.token()?.as_str(), entry.began_at());
         let verdict = callback.ask(Question { token, generation, named, now }).await?;
         let now = self.clock.now();
         named.verified().is_current(now)?;
@@ -64,10 +64,11 @@ impl Gateway {
 pub(super) fn known(
     snapshot: &Snapshot,
     route: &Route,
-    token: BearerToken<'_>,
+    found: Found<'_>,
     leave: Leave,
 ) -> Result<Leave, Rejection> {
     let (Leave::Pending(_), Some(callback)) = (&leave, &route.callback) else { return Ok(leave) };
+    let token = found.credential.token()?;
     match callback.known(token.as_str(), snapshot.verifier.generation()) {
         Some(verdict) => given(leave, verdict),
         None => Ok(leave),

@@ -11,9 +11,35 @@ use super::names::Slot;
 /// alignment would cost eight bytes an entry.
 pub(super) type Fingerprint = [u8; 16];
 
+/// Takes a fingerprint's own bytes for its hash: they are a keyed hash already.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct OwnHash(u64);
+
 /// The process' own key: whoever chooses values can't choose collisions.
 #[derive(Debug)]
 pub(super) struct FingerprintKey(SipHasher24);
+
+/// The key after an issuer: a token's names all begin with it.
+#[derive(Clone, Copy)]
+pub(super) struct IssuerKey(SipHasher24);
+
+// === impl OwnHash ===
+
+impl Hasher for OwnHash {
+    fn write(&mut self, fingerprint: &[u8]) {
+        // Neither the slot in the first byte nor the last two, which say the part of the set.
+        if let Some(bytes) = fingerprint.get(1..9).and_then(|bytes| bytes.first_chunk()) {
+            self.0 = u64::from_le_bytes(*bytes);
+        }
+    }
+
+    /// The length, which is always the same.
+    fn write_usize(&mut self, _: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 // === impl FingerprintKey ===
 
@@ -25,14 +51,31 @@ impl FingerprintKey {
         Self(SipHasher24::new_with_keys(a ^ d.rotate_left(32), b ^ c.rotate_left(32)))
     }
 
-    /// The name of an entry. Its first byte is the claim's slot, so that an entry knows what it counts for.
-    pub(super) fn of(&self, slot: Slot, issuer: &str, claim: &str, value: &str) -> Fingerprint {
+    /// The key for names of this issuer's tokens.
+    pub(super) fn for_issuer(&self, issuer: &str) -> IssuerKey {
         let mut hasher = self.0;
-        // Each part after its length: ("ab", "c") and ("a", "bc") must differ.
-        for part in [issuer, claim, value] {
-            hasher.write(&(part.len() as u64).to_le_bytes());
-            hasher.write(part.as_bytes());
-        }
+        hasher.write_u64(issuer.len() as u64);
+        hasher.write(issuer.as_bytes());
+        IssuerKey(hasher)
+    }
+
+    /// The name of an entry.
+    pub(super) fn of(&self, slot: Slot, issuer: &str, claim: &str, value: &str) -> Fingerprint {
+        self.for_issuer(issuer).of(slot, claim, value)
+    }
+}
+
+// === impl IssuerKey ===
+
+impl IssuerKey {
+    /// The name of an entry. Its first byte is the claim's slot, so that an entry knows what it counts for.
+    pub(super) fn of(self, slot: Slot, claim: &str, value: &str) -> Fingerprint {
+        let mut hasher = self.0;
+        // All lengths come before their texts: ("ab", "c") and ("a", "bc") must differ.
+        hasher.write_u64(claim.len() as u64);
+        hasher.write_u64(value.len() as u64);
+        hasher.write(claim.as_bytes());
+        hasher.write(value.as_bytes());
         let mut fingerprint = hasher.finish128().as_bytes();
         fingerprint[0] = slot.index();
         fingerprint
@@ -41,6 +84,8 @@ impl FingerprintKey {
 
 #[cfg(test)]
 mod tests {
+    use std::hash::{BuildHasher as _, BuildHasherDefault};
+
     use super::*;
 
     #[test]
@@ -59,6 +104,13 @@ mod tests {
     fn two_processes_name_one_entry_differently() {
         let (one, other) = (FingerprintKey::random(), FingerprintKey::random());
         assert_ne!(one.of(Slot::JTI, "i", "jti", "x"), other.of(Slot::JTI, "i", "jti", "x"));
+    }
+
+    #[test]
+    fn a_fingerprint_is_its_own_hash() {
+        let fingerprint: Fingerprint = std::array::from_fn(|at| at as u8);
+        let hash = BuildHasherDefault::<OwnHash>::default().hash_one(fingerprint);
+        assert_eq!(hash, u64::from_le_bytes([1, 2, 3, 4, 5, 6, 7, 8]));
     }
 
     #[test]

@@ -48,13 +48,22 @@ impl Freshness {
 
     /// How long ago everything known had been applied; `None` before the first word.
     pub fn staleness(&self) -> Option<Duration> {
-        self.staleness_at(recent().into_std())
+        self.staleness_millis().map(Duration::from_millis)
+    }
+
+    /// The same in milliseconds, for whoever asks on every request.
+    pub(super) fn staleness_millis(&self) -> Option<u64> {
+        self.millis_stale_at(recent().into_std())
     }
 
     /// The same, at a given moment.
     pub fn staleness_at(&self, now: Instant) -> Option<Duration> {
+        self.millis_stale_at(now).map(Duration::from_millis)
+    }
+
+    fn millis_stale_at(&self, now: Instant) -> Option<u64> {
         let confirmed = self.confirmed.load(Ordering::Acquire).checked_sub(2)?;
-        Some(Duration::from_millis(self.millis(now).saturating_sub(confirmed)))
+        Some(self.millis(now).saturating_sub(confirmed))
     }
 
     fn millis(&self, at: Instant) -> u64 {

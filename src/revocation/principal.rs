@@ -102,7 +102,8 @@ impl Revocations {
 
     /// Whether the state is older than that; so is one that was never loaded.
     pub fn is_stale(&self) -> bool {
-        self.freshness.staleness().is_none_or(|age| age > self.max_staleness())
+        let most = self.max_staleness_millis.load(Ordering::Acquire);
+        self.freshness.staleness_millis().is_none_or(|age| age > most)
     }
 
     /// Entries by claim: built-in and configured claims by their name, all the rest as `other`, so
@@ -122,14 +123,13 @@ impl Revocations {
 
     /// Works out, once for a token, what entries that revoke it would be called.
     pub fn name(&self, verified: Verified) -> Named {
-        let issuer = &**verified.scope();
+        let key = self.set.key_for(verified.scope());
         let mut fingerprints = SmallVec::new();
         naming::visit(&verified, &self.custom.load(), &mut |slot, claim, value| {
-            fingerprints.push(self.set.fingerprint_of(slot, issuer, claim, value));
+            fingerprints.push(key.of(slot, claim, value));
         });
         let id = verified.claims().token_id().filter(|id| !id.is_empty());
-        let registered =
-            id.map(|id| self.set.fingerprint_of(Slot::REGISTERED, issuer, REGISTERED, id));
+        let registered = id.map(|id| key.of(Slot::REGISTERED, REGISTERED, id));
         Named { verified, fingerprints, registered, seen: SeenTimes::default() }
     }
 

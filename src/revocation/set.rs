@@ -3,15 +3,15 @@
 //! Exact in both directions: once [`RevocationSet::apply`] has returned, no later read on any thread
 //! misses the entry. An entry is 24 bytes; reasons and actors stay in the store.
 
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dashmap::{DashMap, Entry as Place};
-use foldhash::fast::RandomState;
 
 use crate::clock::UnixTime;
 
-use super::fingerprint::{Fingerprint, FingerprintKey};
+use super::fingerprint::{Fingerprint, FingerprintKey, IssuerKey, OwnHash};
 use super::names::{ClaimNames, SLOTS, Slot, canonical};
 use super::{Name, Op, Revocation};
 
@@ -48,7 +48,7 @@ struct Entry {
 }
 
 /// A few tables of the map, the unit of sweeping.
-type Part = DashMap<Fingerprint, Entry, RandomState>;
+type Part = DashMap<Fingerprint, Entry, BuildHasherDefault<OwnHash>>;
 
 /// So many parts of [`TABLES`] locked tables each: a sweep of ten million entries holds any one
 /// lock for about a millisecond. A table has room for 7/8 of a power of two: with 192 of them a million
@@ -68,9 +68,8 @@ impl RevocationSet {
     pub fn with_capacity(entries: usize) -> Self {
         // A twentieth more than the mean, so that no part grows for being above it.
         let each = (entries + entries / 20).div_ceil(PARTS);
-        let part = || {
-            Part::with_capacity_and_hasher_and_shard_amount(each, RandomState::default(), TABLES)
-        };
+        let part =
+            || Part::with_capacity_and_hasher_and_shard_amount(each, Default::default(), TABLES);
         Self {
             key: FingerprintKey::random(),
             names: ClaimNames::default(),
@@ -163,6 +162,11 @@ impl RevocationSet {
     /// The claim's slot, given at first sight.
     pub(super) fn slot(&self, claim: &str) -> Slot {
         self.names.slot(claim)
+    }
+
+    /// What names entries for tokens of this issuer.
+    pub(super) fn key_for(&self, issuer: &str) -> IssuerKey {
+        self.key.for_issuer(issuer)
     }
 
     /// What an entry for this claim and value would be called.

@@ -44,6 +44,8 @@ pub struct RouteConflict {
 struct Paths<T> {
     exact: HashMap<Box<str>, Rows<T>, RandomState>,
     prefix: HashMap<Box<str>, Rows<T>, RandomState>,
+    /// Bytes of the longest prefix: whatever a client sends, no longer one is looked for.
+    longest: usize,
 }
 
 /// The routes of one path, told apart by method.
@@ -88,6 +90,11 @@ impl<T: Clone> RouteTable<T> {
         Ok(table)
     }
 
+    /// Whether any route asks for the host; if none does, [`find`](Self::find) takes any text for it.
+    pub fn asks_for_host(&self) -> bool {
+        !self.exact_hosts.is_empty() || !self.hosts_below.is_empty()
+    }
+
     /// The route for a host without port, a path as [`judge`](super::judge)d, and a method.
     pub fn find(&self, host: &str, path: &str, method: &Method) -> Result<&T, RouteError> {
         let host = lowercase(host.strip_suffix('.').unwrap_or(host));
@@ -121,7 +128,10 @@ impl<T> Paths<T> {
     fn add(&mut self, pattern: &PathPattern, row: Row<T>) -> Result<(), RouteConflict> {
         let (paths, path) = match pattern {
             PathPattern::Exact(path) => (&mut self.exact, path),
-            PathPattern::Prefix(path) => (&mut self.prefix, path),
+            PathPattern::Prefix(path) => {
+                self.longest = self.longest.max(path.len());
+                (&mut self.prefix, path)
+            }
         };
         paths.entry(path.clone()).or_default().add(row)
     }
@@ -132,17 +142,22 @@ impl<T> Paths<T> {
         }
         let mut prefix = path.strip_suffix('/').unwrap_or(path);
         loop {
+            if prefix.len() > self.longest {
+                // The slash after a prefix that is not too long stands here at the furthest.
+                let slash = last_slash(&prefix.as_bytes()[..=self.longest])?;
+                prefix = &prefix[..slash];
+            }
             if let Some(rows) = self.prefix.get(prefix) {
                 return Some(rows);
             }
-            prefix = &prefix[..prefix.rfind('/')?];
+            prefix = &prefix[..last_slash(prefix.as_bytes())?];
         }
     }
 }
 
 impl<T> Default for Paths<T> {
     fn default() -> Self {
-        Self { exact: HashMap::default(), prefix: HashMap::default() }
+        Self { exact: HashMap::default(), prefix: HashMap::default(), longest: 0 }
     }
 }
 
@@ -191,6 +206,10 @@ impl<T> Row<T> {
             (None, Some(_)) | (Some(_), None) => false,
         }
     }
+}
+
+fn last_slash(path: &[u8]) -> Option<usize> {
+    path.iter().rposition(|byte| *byte == b'/')
 }
 
 fn lowercase(host: &str) -> Cow<'_, str> {

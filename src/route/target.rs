@@ -22,10 +22,36 @@ pub enum TargetError {
     Malformed,
 }
 
+/// A byte that needs nothing but to be there.
+const PLAIN: u8 = 0;
+const SLASH: u8 = 1;
+const DOT: u8 = 2;
+/// One that has to be looked at.
+const OTHER: u8 = 4;
+
+/// Each byte's kind.
+const KINDS: [u8; 256] = {
+    let mut kinds = [OTHER; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        kinds[byte] = match byte as u8 {
+            b'/' => SLASH,
+            b'.' => DOT,
+            byte if is_plain(byte) => PLAIN,
+            _ => OTHER,
+        };
+        byte += 1;
+    }
+    kinds
+};
+
 /// The path as it is matched: decoded, borrowed when there is nothing to decode.
 pub fn judge(path: &str) -> Result<Cow<'_, str>, TargetError> {
     if !path.starts_with('/') {
         return Err(TargetError::NoPath);
+    }
+    if is_simple(path.as_bytes()) {
+        return Ok(Cow::Borrowed(path));
     }
     let encoded = scan(path.as_bytes())?;
     let path = if encoded { Cow::Owned(decode(path)?) } else { Cow::Borrowed(path) };
@@ -38,6 +64,19 @@ pub fn judge(path: &str) -> Result<Cow<'_, str>, TargetError> {
     Ok(path)
 }
 
+/// Whether nothing is left to be judged, as with most paths: no encoding, no odd byte, and no slash or
+/// dot after a slash. Without a branch, as it reads every path.
+fn is_simple(path: &[u8]) -> bool {
+    let (mut seen, mut last) = (0, PLAIN);
+    for &byte in path {
+        let kind = KINDS[usize::from(byte)];
+        let after_slash = 0_u8.wrapping_sub(last & SLASH);
+        seen |= kind & (OTHER | after_slash);
+        last = kind;
+    }
+    seen == 0
+}
+
 /// Whether anything is percent-encoded; refuses what can't stand in a path, and empty segments.
 fn scan(path: &[u8]) -> Result<bool, TargetError> {
     let mut encoded = false;
@@ -47,14 +86,19 @@ fn scan(path: &[u8]) -> Result<bool, TargetError> {
             b'/' if last == b'/' => return Err(TargetError::Ambiguous),
             b';' | b'\\' | b'#' => return Err(TargetError::Ambiguous),
             b'%' => encoded = true,
-            b'/' | b'-' | b'.' | b'_' | b'~' | b':' | b'@' => {}
-            b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=' => {}
-            _ if byte.is_ascii_alphanumeric() => {}
+            b'/' | b'.' => {}
+            _ if is_plain(byte) => {}
             _ => return Err(TargetError::Malformed),
         }
         last = byte;
     }
     Ok(encoded)
+}
+
+const fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'-' | b'_' | b'~' | b':' | b'@')
+        || matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=')
 }
 
 /// Decodes once, and refuses what would decode to a separator or decode again.

@@ -1,4 +1,7 @@
 //! A bearer token as it stands in a request, and the one strict form of the field that carries it.
+//!
+//! Whether a credential has a token's form is asked only of those that are not known: what is equal, byte
+//! by byte, to a token that was verified has it.
 
 use std::fmt;
 
@@ -7,6 +10,15 @@ use super::BearerError;
 /// A token as it stands in the request; not yet believed, never printed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct BearerToken<'r>(&'r str);
+
+/// A credential in its place; never printed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Credential<'r> {
+    /// It was read.
+    Read(BearerToken<'r>),
+    /// It may still turn out to be malformed.
+    Unread(&'r [u8]),
+}
 
 // === impl BearerToken ===
 
@@ -28,23 +40,46 @@ impl fmt::Debug for BearerToken<'_> {
     }
 }
 
+// === impl Credential ===
+
+impl<'r> Credential<'r> {
+    /// The credential as it came, whatever it is.
+    pub const fn as_bytes(self) -> &'r [u8] {
+        match self {
+            Self::Read(token) => token.0.as_bytes(),
+            Self::Unread(bytes) => bytes,
+        }
+    }
+
+    /// The token, if it has the form of one.
+    pub fn token(self) -> Result<BearerToken<'r>, BearerError> {
+        match self {
+            Self::Read(token) => Ok(token),
+            Self::Unread(bytes) => b64token(bytes),
+        }
+    }
+}
+
+impl fmt::Debug for Credential<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credential(..)")
+    }
+}
+
 /// The credential of a header field; `None` where there is none of the scheme.
 pub(super) fn in_field<'r>(
     value: &'r [u8],
     scheme: Option<&str>,
-) -> Result<Option<BearerToken<'r>>, BearerError> {
+) -> Result<Option<Credential<'r>>, BearerError> {
     match scheme {
         Some(scheme) => after_scheme(value, scheme.as_bytes()),
         None if value.is_empty() => Ok(None),
-        None => b64token(value).map(Some),
+        None => Ok(Some(Credential::Unread(value))),
     }
 }
 
 /// `credentials = scheme SP b64token` (RFC 6750 §2.1); `None` for another scheme.
-fn after_scheme<'r>(
-    value: &'r [u8],
-    scheme: &[u8],
-) -> Result<Option<BearerToken<'r>>, BearerError> {
+fn after_scheme<'r>(value: &'r [u8], scheme: &[u8]) -> Result<Option<Credential<'r>>, BearerError> {
     let Some(rest) = strip_scheme(value, scheme) else {
         // A second credential behind a comma would be seen by some readers and not by others.
         let joined = value.split(|byte| *byte == b',').skip(1);
@@ -55,7 +90,7 @@ fn after_scheme<'r>(
         };
     };
     match rest.strip_prefix(b" ") {
-        Some(token) => b64token(token).map(Some),
+        Some(token) => Ok(Some(Credential::Unread(token))),
         None if rest.contains(&b',') => Err(BearerError::Repeated),
         None => Err(BearerError::Malformed),
     }
@@ -64,12 +99,15 @@ fn after_scheme<'r>(
 /// What follows the scheme, unless the scheme's name goes on (`BearerX`, `Bearer:`).
 fn strip_scheme<'v>(value: &'v [u8], scheme: &[u8]) -> Option<&'v [u8]> {
     let (start, rest) = value.split_at_checked(scheme.len())?;
-    let goes_on = rest.first().is_some_and(|byte| *byte == b':' || is_tchar(*byte));
+    let goes_on = match rest.first() {
+        None | Some(b' ') => false,
+        Some(byte) => *byte == b':' || is_tchar(*byte),
+    };
     (start.eq_ignore_ascii_case(scheme) && !goes_on).then_some(rest)
 }
 
 /// One or more letters of the alphabet, then any number of `=`.
-pub(super) fn b64token(value: &[u8]) -> Result<BearerToken<'_>, BearerError> {
+fn b64token(value: &[u8]) -> Result<BearerToken<'_>, BearerError> {
     let padding = value.iter().rev().take_while(|byte| **byte == b'=').count();
     let letters = &value[..value.len() - padding];
     if !letters.is_empty() && only_letters(letters) {
@@ -81,7 +119,7 @@ pub(super) fn b64token(value: &[u8]) -> Result<BearerToken<'_>, BearerError> {
 }
 
 /// Whether all are letters of a `b64token`. Without a branch and without an early end, so that many
-/// bytes are tested at once: this reads every token of every request.
+/// bytes are tested at once: this reads every token that is not known.
 fn only_letters(bytes: &[u8]) -> bool {
     let odd = |byte: u8| {
         let letter = (byte | 0x20).wrapping_sub(b'a') < 26;

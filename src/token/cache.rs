@@ -4,20 +4,25 @@
 //! revocation and the route's rules are the caller's to check on every hit.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
-use quick_cache::Weighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{Equivalent, Weighter};
 
 use super::jws::MAX_TOKEN;
-
-/// What a cached value is taken to occupy besides its token's text, in bytes.
-const OVERHEAD: u64 = 1024;
 
 /// A bounded cache of verified tokens. The key is the whole token, compared byte by byte: the hash
 /// only says where to look, so no other token can ever hit.
 pub struct TokenCache<V> {
-    entries: Cache<Box<str>, Entry<V>, ByBytes, foldhash::fast::RandomState>,
+    entries: Cache<Kept, Entry<V>, ByBytes, foldhash::fast::RandomState>,
 }
+
+/// A token that is kept.
+#[derive(Clone, PartialEq, Eq)]
+struct Kept(Box<[u8]>);
+
+/// A token that is looked for.
+struct Sought<'t>(&'t [u8]);
 
 #[derive(Clone)]
 struct Entry<V> {
@@ -31,6 +36,12 @@ struct Entry<V> {
 struct ByBytes {
     least: u64,
 }
+
+/// What a cached value is taken to occupy besides its token's text, in bytes.
+const OVERHEAD: u64 = 1024;
+
+/// So many of a token's last bytes say where to look: they are its signature's, which nobody chooses.
+const HASHED: usize = 64;
 
 // === impl TokenCache ===
 
@@ -49,9 +60,10 @@ impl<V: Clone> TokenCache<V> {
         }
     }
 
-    /// The value of exactly this token, if it was verified under this generation.
-    pub fn find(&self, token: &str, generation: u64) -> Option<V> {
-        let entry = self.entries.get(token)?;
+    /// The value of exactly this token, if it was verified under this generation. The token need not
+    /// have been looked at: what is equal to a token that was verified is one.
+    pub fn find(&self, token: impl AsRef<[u8]>, generation: u64) -> Option<V> {
+        let entry = self.entries.get(&Sought(token.as_ref()))?;
         (entry.generation == generation).then_some(entry.value)
     }
 
@@ -59,7 +71,7 @@ impl<V: Clone> TokenCache<V> {
     /// was verified may be kept, or strangers could fill the cache.
     pub fn insert(&self, token: &str, generation: u64, value: V) {
         if token.len() <= MAX_TOKEN {
-            self.entries.insert(token.into(), Entry { generation, value });
+            self.entries.insert(Kept(token.as_bytes().into()), Entry { generation, value });
         }
     }
 
@@ -80,11 +92,33 @@ impl<V> fmt::Debug for TokenCache<V> {
     }
 }
 
+// === impl Kept ===
+
+impl Hash for Kept {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Sought(&self.0).hash(state);
+    }
+}
+
+// === impl Sought ===
+
+impl Hash for Sought<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(&self.0[self.0.len().saturating_sub(HASHED)..]);
+    }
+}
+
+impl Equivalent<Kept> for Sought<'_> {
+    fn equivalent(&self, kept: &Kept) -> bool {
+        *self.0 == *kept.0
+    }
+}
+
 // === impl ByBytes ===
 
-impl<V> Weighter<Box<str>, Entry<V>> for ByBytes {
-    fn weight(&self, token: &Box<str>, _: &Entry<V>) -> u64 {
-        (token.len() as u64 + OVERHEAD).max(self.least)
+impl<V> Weighter<Kept, Entry<V>> for ByBytes {
+    fn weight(&self, token: &Kept, _: &Entry<V>) -> u64 {
+        (token.0.len() as u64 + OVERHEAD).max(self.least)
     }
 }
 

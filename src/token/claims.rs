@@ -1,9 +1,11 @@
 //! The claims set of a token, read in exactly one way (RFC 7519 §4, RFC 8725 §3.7).
 
-use serde_json::{Map, Value};
+use serde::de::DeserializeSeed as _;
+use serde_json::Value;
 
 use crate::clock::UnixTime;
 
+use super::members::{Members, MembersSeed};
 use super::{TokenError, strict_json};
 
 /// The first date that is refused, so that no sum of dates and leeways comes near a wrap.
@@ -12,7 +14,7 @@ const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
 /// A claims set: strict JSON, no member twice, registered claims of the right type.
 #[derive(Clone, Debug)]
 pub struct Claims {
-    members: Map<String, Value>,
+    members: Members,
     expires_at: Option<UnixTime>,
     not_before: Option<UnixTime>,
     issued_at: Option<UnixTime>,
@@ -37,13 +39,15 @@ impl Claims {
 
     /// The same, but a date may be text that holds a whole number, for issuers that are known for it.
     pub(super) fn parse_with_text_dates(payload: &[u8]) -> Result<Self, TokenError> {
-        let members = strict_json::parse_object(payload).map_err(|_cause| TokenError::Malformed)?;
+        let members =
+            strict_json::parse_with(payload, |bounds, de| MembersSeed(bounds).deserialize(de))
+                .map_err(|_cause| TokenError::Malformed)?;
         for name in ["iss", "sub", "jti"] {
-            if members.get(name).is_some_and(|value| !value.is_string()) {
+            if members.find(name).is_some_and(|value| !value.is_string()) {
                 return Err(TokenError::Malformed);
             }
         }
-        if members.get("aud").is_some_and(|audience| !is_text_or_texts(audience)) {
+        if members.find("aud").is_some_and(|audience| !is_text_or_texts(audience)) {
             return Err(TokenError::Malformed);
         }
         Ok(Self {
@@ -52,7 +56,7 @@ impl Claims {
             issued_at: date(&members, "iat", f64::floor)?,
             text_dates: ["exp", "nbf", "iat"]
                 .iter()
-                .any(|name| members.get(*name).is_some_and(Value::is_string)),
+                .any(|name| members.find(name).is_some_and(Value::is_string)),
             members,
         })
     }
@@ -63,22 +67,22 @@ impl Claims {
     }
 
     /// Every member, as the token has it.
-    pub const fn members(&self) -> &Map<String, Value> {
+    pub const fn members(&self) -> &Members {
         &self.members
     }
 
     /// The member of that name, whatever its type.
     pub fn member(&self, name: &str) -> Option<&Value> {
-        self.members.get(name)
+        self.members.find(name)
     }
 
     /// The value at the end of the path.
     pub fn at(&self, path: &ClaimPath) -> Option<&Value> {
-        if let Some(value) = self.members.get(path.as_str()) {
+        if let Some(value) = self.members.find(path.as_str()) {
             return Some(value);
         }
         let mut steps = path.as_str().split('.');
-        let first = self.members.get(steps.next()?)?;
+        let first = self.members.find(steps.next()?)?;
         steps.try_fold(first, |value, step| value.as_object()?.get(step))
     }
 
@@ -149,11 +153,11 @@ impl From<&str> for ClaimPath {
 
 /// A NumericDate (RFC 7519 §2): a number that is finite, not negative and below 2^63.
 fn date(
-    members: &Map<String, Value>,
+    members: &Members,
     name: &str,
     round: fn(f64) -> f64,
 ) -> Result<Option<UnixTime>, TokenError> {
-    let Some(value) = members.get(name) else { return Ok(None) };
+    let Some(value) = members.find(name) else { return Ok(None) };
     let seconds = match value {
         Value::Number(number) => match (number.as_u64(), number.as_f64()) {
             (Some(whole), _) => whole,

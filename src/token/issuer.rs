@@ -1,8 +1,8 @@
 //! A trusted issuer: what its tokens must look like, and the keys that may have signed them.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -128,6 +128,8 @@ pub struct TrustedIssuer {
     scope: Arc<str>,
     keys: ArcSwapOption<KeySet>,
     generation: AtomicU64,
+    /// Verifiers' own numbers, which go up with this one: they look at one, however many issuers there are.
+    verifiers: Mutex<Vec<Weak<AtomicU64>>>,
     refresh_wanted: Notify,
 }
 
@@ -159,6 +161,7 @@ impl TrustedIssuer {
             scope,
             keys: ArcSwapOption::empty(),
             generation: AtomicU64::new(next_generation()),
+            verifiers: Mutex::default(),
             refresh_wanted: Notify::new(),
         }
     }
@@ -217,7 +220,7 @@ impl TrustedIssuer {
             && wanted.algorithms == had.algorithms;
         if same && self.keys.load().is_none() {
             self.keys.store(before.keys());
-            self.generation.fetch_add(1, Ordering::Release);
+            self.keys_changed();
         }
     }
 
@@ -229,7 +232,22 @@ impl TrustedIssuer {
 
     /// The number is drawn after the keys are in place: whoever reads it finds these keys or later ones.
     fn keys_changed(&self) {
-        self.generation.fetch_max(next_generation(), Ordering::AcqRel);
+        let number = next_generation();
+        self.generation.fetch_max(number, Ordering::AcqRel);
+        let mut verifiers = self.verifiers.lock().unwrap_or_else(PoisonError::into_inner);
+        verifiers.retain(|verifier| verifier.strong_count() > 0);
+        for verifier in verifiers.iter().filter_map(Weak::upgrade) {
+            verifier.fetch_max(number, Ordering::AcqRel);
+        }
+    }
+
+    /// From now on the verifier's number goes up with every change of the keys; it is no lower than
+    /// after those that there were.
+    pub(super) fn tell(&self, verifier: &Arc<AtomicU64>) {
+        let mut verifiers = self.verifiers.lock().unwrap_or_else(PoisonError::into_inner);
+        verifiers.retain(|verifier| verifier.strong_count() > 0);
+        verifiers.push(Arc::downgrade(verifier));
+        verifier.fetch_max(self.generation(), Ordering::AcqRel);
     }
 
     /// Goes up with every change of the keys; no two issuers share a number.

@@ -1,5 +1,8 @@
 //! A JWS in compact form taken apart: three segments, each canonical base64url (RFC 7515 §3.1, §7.1).
 
+use std::cell::OnceCell;
+
+use aws_lc_rs::digest::{Digest, SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use smallvec::SmallVec;
@@ -20,6 +23,7 @@ pub(super) struct Jws<'t> {
     pub(super) signature: &'t str,
     header: &'t str,
     payload: &'t str,
+    digest: OnceCell<Digest>,
 }
 
 // === impl Jws ===
@@ -38,7 +42,12 @@ impl<'t> Jws<'t> {
             return Err(TokenError::Malformed);
         };
         let signing_input = &text[..header.len() + 1 + payload.len()];
-        Ok(Self { signing_input, signature, header, payload })
+        Ok(Self { signing_input, signature, header, payload, digest: OnceCell::new() })
+    }
+
+    /// SHA-256 of the signing input: what many an algorithm signs, and what the token is called by.
+    pub(super) fn digest(&self) -> &Digest {
+        self.digest.get_or_init(|| digest(&SHA256, self.signing_input.as_bytes()))
     }
 
     /// The header's JSON.

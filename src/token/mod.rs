@@ -15,6 +15,7 @@ mod jwk;
 mod jws;
 mod keys;
 mod lenient;
+mod members;
 pub mod mint;
 mod pem;
 mod places;
@@ -29,7 +30,7 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
-pub use bearer::BearerToken;
+pub use bearer::{BearerToken, Credential};
 pub use cache::TokenCache;
 pub use claims::{ClaimPath, Claims};
 pub use error::{BearerError, TokenError};
@@ -38,6 +39,7 @@ pub use issuer::{
     TrustedIssuer, TypeHeaders,
 };
 pub use keys::{KeySet, KeysError, VerifyingKey};
+pub use members::Members;
 pub use places::{Csrf, Found, Proof, Reading, TokenSource};
 pub use pyjwt::Fault;
 pub use refresh::KeyRefresher;

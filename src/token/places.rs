@@ -9,7 +9,7 @@ use subtle::ConstantTimeEq as _;
 use crate::body::ReadBody;
 
 use super::form::{self, Coded};
-use super::{BearerError, BearerToken, Claims, bearer, inside, lenient};
+use super::{BearerError, BearerToken, Claims, Credential, bearer, inside, lenient};
 
 /// Where a route looks for the token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +81,7 @@ pub enum Reading {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found<'r> {
     /// The credential.
-    pub token: BearerToken<'r>,
+    pub credential: Credential<'r>,
     /// What the token's claim `csrf` must be.
     pub csrf: Option<Proof<'r>>,
 }
@@ -144,13 +144,14 @@ impl TokenSource {
         reading: Reading,
         head: &'r Parts,
     ) -> Result<Option<Found<'r>>, BearerError> {
-        let plain = |token| Found { token, csrf: None };
+        let plain = |credential| Found { credential, csrf: None };
         match self {
             Self::Header { name, scheme, .. } => {
                 let Some(value) = only_field(name, head)? else { return Ok(None) };
                 let found = match reading {
                     Reading::Strict => bearer::in_field(value, scheme.as_deref()),
-                    Reading::Flask => lenient::in_field(value, scheme.as_deref()),
+                    Reading::Flask => lenient::in_field(value, scheme.as_deref())
+                        .map(|token| token.map(Credential::Read)),
                 };
                 Ok(found?.map(plain))
             }
@@ -160,7 +161,7 @@ impl TokenSource {
                     Some(csrf) if csrf.methods.contains(&head.method) => Some(csrf.sent(head)?),
                     _ => None,
                 };
-                Ok(Some(Found { token: whole(value, reading)?, csrf }))
+                Ok(Some(Found { credential: whole(value, reading)?, csrf }))
             }
             Self::Query { name, prefix } => {
                 let Some(value) = parameter(name, head)? else { return Ok(None) };
@@ -222,7 +223,7 @@ impl Proof<'_> {
 // === impl Found ===
 
 impl<'r> Found<'r> {
-    /// Looks in each place in order. A place without a token leads to the next one, and a malformed
+    /// Looks in each place in order. A place without a token leads to the next one, and what can't be a
     /// credential ends the search. Strictly read, so do two places that both carry one.
     pub fn find(
         sources: &[TokenSource],
@@ -236,7 +237,10 @@ impl<'r> Found<'r> {
                 (Ok(Some(first)), None) if reading == Reading::Flask => return Ok(first),
                 (Ok(Some(first)), None) => found = Some(first),
                 (Err(error), None) => return Err(error),
-                (Ok(Some(_)) | Err(_), Some(_)) => return Err(BearerError::Repeated),
+                (Ok(Some(_)) | Err(_), Some(Self { credential, .. })) => {
+                    credential.token()?;
+                    return Err(BearerError::Repeated);
+                }
             }
         }
         found.ok_or(BearerError::Missing)
@@ -244,7 +248,10 @@ impl<'r> Found<'r> {
 
     /// Whether the token is the one that the CSRF field was set for.
     pub fn matches(self, claims: &Claims) -> Result<(), BearerError> {
-        self.matches_text(claims.member("csrf").and_then(Value::as_str))
+        match self.csrf {
+            Some(_) => self.matches_text(claims.member("csrf").and_then(Value::as_str)),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn matches_text(self, claim: Option<&str>) -> Result<(), BearerError> {
@@ -289,10 +296,10 @@ fn one<T: PartialEq + AsRef<[u8]>>(
 }
 
 /// A value that is the token and nothing else.
-fn whole(value: &[u8], reading: Reading) -> Result<BearerToken<'_>, BearerError> {
+fn whole(value: &[u8], reading: Reading) -> Result<Credential<'_>, BearerError> {
     match reading {
-        Reading::Strict => bearer::b64token(value),
-        Reading::Flask => lenient::text(value).map(BearerToken::new),
+        Reading::Strict => Ok(Credential::Unread(value)),
+        Reading::Flask => lenient::text(value).map(BearerToken::new).map(Credential::Read),
     }
 }
 

@@ -14,7 +14,9 @@ use crate::clock::UnixTime;
 use super::header::Header;
 use super::jws::Jws;
 use super::verify::with_key;
-use super::{Audiences, BearerError, Found, IssuerConfig, TokenError, TrustedIssuer, Verifier};
+use super::{
+    Audiences, BearerError, BearerToken, Found, IssuerConfig, TokenError, TrustedIssuer, Verifier,
+};
 
 /// What the library would say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,14 +46,20 @@ impl Verifier {
         if matches!(error, TokenError::TooLong | TokenError::KeysUnavailable) {
             return None;
         }
-        self.walk(found, error, now).err()
+        let token = found.credential.token().ok()?;
+        self.walk((token, found), error, now).err()
     }
 
-    fn walk(&self, found: Found<'_>, error: TokenError, now: UnixTime) -> Result<(), Fault> {
-        let Parts { header, claims } = take_apart(found.token.as_str())?;
+    fn walk(
+        &self,
+        (token, found): (BearerToken<'_>, Found<'_>),
+        error: TokenError,
+        now: UnixTime,
+    ) -> Result<(), Fault> {
+        let Parts { header, claims } = take_apart(token.as_str())?;
         let Some(issuer) = self.meant(&claims) else { return Ok(()) };
         check_algorithm(issuer.config(), &header)?;
-        if !signature_holds(issuer, found, error) {
+        if !signature_holds(issuer, token, error) {
             return invalid("Signature verification failed");
         }
         let config = issuer.config();
@@ -142,18 +150,18 @@ fn check_algorithm(config: &IssuerConfig, header: &Object) -> Result<(), Fault> 
     invalid("The specified alg value is not allowed")
 }
 
-fn signature_holds(issuer: &TrustedIssuer, found: Found<'_>, error: TokenError) -> bool {
+fn signature_holds(issuer: &TrustedIssuer, token: BearerToken<'_>, error: TokenError) -> bool {
     match error {
         TokenError::BadSignature | TokenError::UnknownKey => false,
         // Claims are read before the signature is checked.
-        TokenError::Malformed | TokenError::UnknownIssuer => verifies(issuer, found) != Some(false),
+        TokenError::Malformed | TokenError::UnknownIssuer => verifies(issuer, token) != Some(false),
         _ => true,
     }
 }
 
 /// `None` where our stricter reading of the header comes first.
-fn verifies(issuer: &TrustedIssuer, found: Found<'_>) -> Option<bool> {
-    let jws = Jws::split(found.token).ok()?;
+fn verifies(issuer: &TrustedIssuer, token: BearerToken<'_>) -> Option<bool> {
+    let jws = Jws::split(token).ok()?;
     let header = jws.header().ok()?;
     let header = Header::parse(&header).ok()?;
     Some(with_key(issuer, &header, |key| key.verify(&jws)).is_ok())

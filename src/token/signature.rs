@@ -23,6 +23,8 @@ use super::jws::Jws;
 pub(super) enum Ready {
     /// A public key.
     Public(ParsedPublicKey),
+    /// A public key whose algorithm signs a SHA-256 of the message.
+    OfDigest(ParsedPublicKey),
     /// A shared secret.
     Secret(hmac::Key),
     /// A key that only jsonwebtoken knows what to do with, if it does.
@@ -43,6 +45,11 @@ impl Ready {
         let message = jws.signing_input.as_bytes();
         let good = match self {
             Self::Public(key) => key.verify_sig(message, &jws.signature_bytes()?).is_ok(),
+            // The token's name is the same digest: it is worked out once.
+            Self::OfDigest(key) => {
+                let signature = jws.signature_bytes()?;
+                key.verify_digest_sig(jws.digest(), &signature).is_ok()
+            }
             Self::Secret(key) => hmac::verify(key, message, &jws.signature_bytes()?).is_ok(),
             Self::Other(key, algorithm) => {
                 return verify_elsewhere(key, *algorithm, jws);
@@ -63,7 +70,8 @@ fn ready(key: &DecodingKey, algorithm: Algorithm) -> Option<Ready> {
             ParsedPublicKey::new(public(algorithm)?, der.as_ref())
         }
     };
-    public.ok().map(Ready::Public)
+    let sha_256 = matches!(algorithm, Algorithm::RS256 | Algorithm::PS256 | Algorithm::ES256);
+    public.ok().map(if sha_256 { Ready::OfDigest } else { Ready::Public })
 }
 
 fn mac(algorithm: Algorithm) -> Option<hmac::Algorithm> {

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
@@ -22,7 +22,8 @@ pub struct Verifier {
     issuers: Vec<Arc<TrustedIssuer>>,
     by_iss: HashMap<Arc<str>, Arc<TrustedIssuer>, foldhash::fast::RandomState>,
     without_iss: Vec<Arc<TrustedIssuer>>,
-    made_at: u64,
+    /// Told by the issuers.
+    generation: Arc<AtomicU64>,
 }
 
 /// A token that one of our issuers signed; nothing is said of whether it is good for anything.
@@ -64,7 +65,9 @@ impl Verifier {
                 None => without_iss.push(Arc::clone(issuer)),
             }
         }
-        Self { issuers, by_iss, without_iss, made_at: next_generation() }
+        let generation = Arc::new(AtomicU64::new(next_generation()));
+        issuers.iter().for_each(|issuer| issuer.tell(&generation));
+        Self { issuers, by_iss, without_iss, generation }
     }
 
     /// The issuers, in the configuration's order.
@@ -76,7 +79,7 @@ impl Verifier {
     /// what was verified under a lower one must be verified again. Read it before verifying what is
     /// to be cached.
     pub fn generation(&self) -> u64 {
-        self.issuers.iter().map(|it| it.generation()).fold(self.made_at, u64::max)
+        self.generation.load(Ordering::Acquire)
     }
 
     /// Verifies a token at the time `now`. The signature comes before every rule about claims, so
@@ -303,6 +306,6 @@ pub(super) fn with_key<T>(
 
 fn signing_input_digest(jws: &Jws<'_>) -> [u8; 32] {
     let mut bytes = [0; 32];
-    bytes.copy_from_slice(digest(&SHA256, jws.signing_input.as_bytes()).as_ref());
+    bytes.copy_from_slice(jws.digest().as_ref());
     bytes
 }

@@ -64,8 +64,20 @@ fn a_method_never_falls_through_to_a_wider_path() {
 #[test]
 fn an_unknown_path_is_not_found() {
     let table = table(&[(&["a"], "/x", &[])]);
+    assert!(table.asks_for_host());
     assert_eq!(table.find("b", "/x", &Method::GET), Err(RouteError::NotFound));
     assert_eq!(table.find("a", "/y", &Method::GET), Err(RouteError::NotFound));
+}
+
+#[test]
+fn a_path_longer_than_every_prefix_still_finds_its_own() {
+    let table = table(&[(&[], "/a", &[]), (&[], "/a/b", &[])]);
+    assert!(!table.asks_for_host());
+    let below = |start: &str| format!("{start}{}", "/c".repeat(4000));
+    assert_eq!(table.find("", &below("/a/b"), &Method::GET), Ok(&1));
+    assert_eq!(table.find("", &below("/a"), &Method::GET), Ok(&0));
+    assert_eq!(table.find("", &below("/a/bb"), &Method::GET), Ok(&0));
+    assert_eq!(table.find("", &below("/ab"), &Method::GET), Err(RouteError::NotFound));
 }
 
 #[test]

@@ -19,7 +19,8 @@ fn headers(fields: &[(&'static str, &[u8])]) -> HeaderMap {
 fn find(sources: &[TokenSource], headers: &HeaderMap) -> Result<String, BearerError> {
     let mut head: Parts = http::Request::new(()).into_parts().0;
     head.headers = headers.clone();
-    Found::find(sources, Reading::Strict, &head).map(|found| found.token.as_str().to_owned())
+    Found::find(sources, Reading::Strict, &head)
+        .and_then(|found| Ok(found.credential.token()?.as_str().to_owned()))
 }
 
 fn bearer(value: &str) -> Result<String, BearerError> {
@@ -129,6 +130,8 @@ fn places_are_searched_in_order_and_only_one_may_have_a_credential() {
         (Some("Bearer def"), Some("def"), Err(BearerError::Repeated)),
         (Some("Bearer def"), Some("a b"), Err(BearerError::Repeated)),
         (Some("Bearer"), Some("abc"), Err(BearerError::Malformed)),
+        (Some("Bearer a b"), Some("abc"), Err(BearerError::Malformed)),
+        (Some("Bearer a b"), Some("a b"), Err(BearerError::Malformed)),
         (None, Some("a b"), Err(BearerError::Malformed)),
         (None, Some("a,b"), Err(BearerError::Repeated)),
         (None, None, Err(BearerError::Missing)),

@@ -22,6 +22,20 @@ fn only_the_very_same_token_hits() {
 }
 
 #[test]
+fn tokens_with_the_same_end_are_kept_apart() {
+    let cache = TokenCache::new(100, 1 << 20);
+    let end = "x".repeat(2 * HASHED);
+    let tokens: Vec<String> = (0..20).map(|number| format!("{number}{end}")).collect();
+    for (number, token) in tokens.iter().enumerate() {
+        cache.insert(token, 1, number);
+    }
+    for (number, token) in tokens.iter().enumerate() {
+        assert_eq!(cache.find(token, 1), Some(number));
+    }
+    assert_eq!(cache.find(&end, 1), None);
+}
+
+#[test]
 fn another_key_generation_misses() {
     let cache = TokenCache::new(100, 1 << 20);
     cache.insert("a", 1, 7);

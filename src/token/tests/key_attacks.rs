@@ -154,6 +154,23 @@ fn a46_a48_new_keys_count_at_once_and_old_ones_no_longer() {
 }
 
 #[test]
+fn every_verifier_of_an_issuer_hears_of_its_new_keys() {
+    let other = IssuerConfig { issuer: Some("https://other.example/".into()), ..config() };
+    let issuers = [config(), other].map(|config| Arc::new(TrustedIssuer::new(config)));
+    let both = Verifier::new(issuers.to_vec());
+    let [first, second] = issuers;
+    let one = Verifier::new(vec![Arc::clone(&first)]);
+    let before = [both.generation(), one.generation()];
+    second.clear_keys();
+    assert!(both.generation() > before[0]);
+    assert_eq!(one.generation(), before[1], "not its issuer");
+    let between = both.generation();
+    first.clear_keys();
+    assert!(both.generation() > between && one.generation() > before[1]);
+    assert!(both.generation() >= first.generation().max(second.generation()));
+}
+
+#[test]
 fn an_issuer_without_keys_is_our_fault_and_says_so() {
     let gate = Verifier::new(vec![Arc::new(TrustedIssuer::new(config()))]);
     assert_eq!(verify_at(&gate, &token(), NOW).unwrap_err(), TokenError::KeysUnavailable);

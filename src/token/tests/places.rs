@@ -21,7 +21,8 @@ fn query(prefix: &str) -> TokenSource {
 }
 
 fn read(places: &[TokenSource], head: &Parts) -> Result<String, BearerError> {
-    Found::find(places, Reading::Strict, head).map(|found| found.token.as_str().to_owned())
+    Found::find(places, Reading::Strict, head)
+        .and_then(|found| Ok(found.credential.token()?.as_str().to_owned()))
 }
 
 #[test]
@@ -78,7 +79,8 @@ fn strictly_read_two_places_never_both_have_one_and_flask_takes_the_first() {
     let both = head("GET", "/?jwt=c", &all);
     assert_eq!(read(&places, &both), Err(BearerError::Repeated));
     let first = |head: &Parts| {
-        Found::find(&places, Reading::Flask, head).map(|it| it.token.as_str().to_owned())
+        Found::find(&places, Reading::Flask, head)
+            .and_then(|it| Ok(it.credential.token()?.as_str().to_owned()))
     };
     assert_eq!(first(&both), Ok("a".to_owned()));
     let basic = head("GET", "/?jwt=c", &[("authorization", "Basic x"), ("cookie", "token=b")]);
@@ -110,7 +112,7 @@ fn a_cookie_alone_changes_nothing() {
 #[test]
 fn the_field_must_be_what_the_token_says() {
     let claims = |json: &str| Claims::parse(json.as_bytes()).unwrap();
-    let sent = |csrf| Found { token: BearerToken::new("abc"), csrf };
+    let sent = |csrf| Found { credential: Credential::Unread(b"abc"), csrf };
     assert_eq!(sent(None).matches(&claims("{}")), Ok(()));
     for proof in [Proof::Field("x"), Proof::Form("x"), Proof::Form("%78")] {
         let right = sent(Some(proof)).matches(&claims(r#"{"csrf":"x"}"#));

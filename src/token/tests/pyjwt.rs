@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::token::BearerToken;
+use crate::token::Credential;
 use crate::token::tests::{NOW, b64, claims_with, config, token_of, token_under, verifier};
 
 fn words(token: &str) -> Option<Fault> {
@@ -11,7 +11,8 @@ fn words(token: &str) -> Option<Fault> {
     let gate = verifier(issuer());
     let now = UnixTime::from_secs(NOW);
     let error = gate.verify(BearerToken::new(token), now).expect_err("refused");
-    gate.fault(Found { token: BearerToken::new(token), csrf: None }, error, now)
+    let credential = Credential::Read(BearerToken::new(token));
+    gate.fault(Found { credential, csrf: None }, error, now)
 }
 
 fn said(token: &str) -> String {
