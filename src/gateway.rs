@@ -120,6 +120,11 @@ impl Gateway {
         self.snapshot.load_full()
     }
 
+    /// The running configuration's number.
+    pub fn generation(&self) -> u64 {
+        self.snapshot.load().generation
+    }
+
     /// Runs another configuration from the next request on; those in flight end with theirs.
     pub fn swap(&self, snapshot: Arc<Snapshot>) {
         self.snapshot.store(snapshot);

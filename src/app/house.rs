@@ -10,9 +10,7 @@ use serde_json::Value;
 
 use crate::clock::{Clock, UnixTime};
 use crate::config::Config;
-use crate::control::{
-    Ask, AskError, Draft as Asked, Gatehouse, Nodes, RegisterAsk, ReloadReport, SeenNode, Wait,
-};
+use crate::control::{Ask, AskError, Gatehouse, Nodes, RegisterAsk, ReloadReport, SeenNode, Wait};
 use crate::feed::local::LocalCopy;
 use crate::feed::{Log, Roster};
 use crate::gateway::Gateway;
@@ -156,12 +154,12 @@ impl House {
 
     /// Made once for each configuration: an import asks for every line.
     pub(super) fn enforceable(&self) -> Arc<(u64, Enforceable)> {
-        let snapshot = self.gateway.snapshot();
         if let Some(made) = &*self.enforceable.load()
-            && made.0 == snapshot.generation
+            && made.0 == self.gateway.generation()
         {
             return Arc::clone(made);
         }
+        let snapshot = self.gateway.snapshot();
         let issuers = snapshot.verifier.issuers().iter().map(|issuer| IssuerScope {
             scope: Arc::clone(issuer.scope()),
             longest: issuer.config().max_lifetime.longest(),
@@ -182,7 +180,7 @@ impl House {
 
     /// A posted token: by `jti` if it has one, else by its digest. A refresh token that has a claim
     /// in common with its access tokens is posted for them all.
-    fn draft_of_token(&self, token: &str, reason: Option<String>) -> Result<Draft, AskError> {
+    fn draft_of_token(&self, token: &str, reason: Option<Arc<str>>) -> Result<Draft, AskError> {
         let snapshot = self.gateway.snapshot();
         let authentic =
             snapshot.verifier.authenticate(BearerToken::new(token)).map_err(|error| {
@@ -207,7 +205,7 @@ impl House {
             value: value.into(),
             issued_before: None,
             expires_at: claims.expires_at(),
-            reason: reason.map(Into::into),
+            reason,
         })
     }
 }
@@ -215,7 +213,7 @@ impl House {
 impl Gatehouse for House {
     fn complete(&self, ask: Ask, actor: &Arc<str>) -> Result<Revocation, AskError> {
         let draft = match ask {
-            Ask::Claim(asked) => draft(asked),
+            Ask::Claim(draft) => draft,
             Ask::Token { token, reason } => {
                 let text = std::str::from_utf8(token.expose()).map_err(|_not_utf8| {
                     AskError::Field { field: "token", problem: "not a token".to_owned() }
@@ -320,15 +318,4 @@ fn revoked_names(records: &[Revocation]) -> Vec<(Name, UnixTime)> {
 
 fn has_families(issuer: &IssuerConfig) -> bool {
     issuer.own_claims.as_ref().is_some_and(|own| own.family.is_some())
-}
-
-fn draft(asked: Asked) -> Draft {
-    Draft {
-        issuer: asked.issuer.map(Into::into),
-        claim: asked.claim.into(),
-        value: asked.value.into(),
-        issued_before: asked.issued_before,
-        expires_at: asked.expires_at,
-        reason: asked.reason.map(Into::into),
-    }
 }

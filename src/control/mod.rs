@@ -30,8 +30,6 @@ pub(crate) use credentials::read_credential;
 pub use credentials::{Caller, CredentialError, Credentials};
 pub use entry::MAX_REASON;
 pub use error::ControlError;
-pub use ports::{
-    Ask, AskError, Draft, Gatehouse, Nodes, RegisterAsk, ReloadReport, SeenNode, Wait,
-};
+pub use ports::{Ask, AskError, Gatehouse, Nodes, RegisterAsk, ReloadReport, SeenNode, Wait};
 pub use query::parse_duration;
 pub use server::{BindError, BoundAddress, BoundControl, Control};

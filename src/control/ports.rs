@@ -8,11 +8,10 @@ use serde::Serialize;
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::clock::UnixTime;
 use crate::observe::Metrics;
 use crate::revocation::{
-    Cursor, Epoch, FeedError, Filter, LiveNode, Name, NodeName, Page, Presence, RegisterDraft,
-    Revocation, Revocations,
+    Cursor, Draft, Epoch, FeedError, Filter, LiveNode, Name, NodeName, Page, Presence,
+    RegisterDraft, Revocation, Revocations,
 };
 use crate::secret::Secret;
 
@@ -142,7 +141,7 @@ pub enum Ask {
         /// The compact JWS, as it was posted.
         token: Secret,
         /// Why.
-        reason: Option<String>,
+        reason: Option<Arc<str>>,
     },
 }
 
@@ -153,23 +152,6 @@ pub enum RegisterAsk {
     Token(Secret),
     /// What is said of one.
     Named(RegisterDraft),
-}
-
-/// A claim's value, with what else the caller chose to say.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Draft {
-    /// Whose tokens; may be absent when one issuer is configured.
-    pub issuer: Option<String>,
-    /// The claim.
-    pub claim: String,
-    /// Its value.
-    pub value: String,
-    /// Only tokens issued at or before this second.
-    pub issued_before: Option<UnixTime>,
-    /// When the entry may be forgotten.
-    pub expires_at: Option<UnixTime>,
-    /// Why.
-    pub reason: Option<String>,
 }
 
 /// Why no record could be made of what was asked.

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::Body;
-use axum::extract::{Extension, Request, State};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::{StatusCode, Uri};
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, StatusCode, Uri};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde_json::{Value, json};
+use hyper::body::Incoming;
+use serde::Serialize;
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::clock::{Clock, SystemClock};
@@ -30,29 +31,41 @@ const BODY_TIME: Duration = Duration::from_secs(10);
 const STORE_TIME: Duration = Duration::from_secs(10);
 const DEFAULT_LIMIT: usize = 100;
 const MAX_LIMIT: usize = 1000;
+/// What most answers come to, in bytes.
+const ANSWER: usize = 768;
+
+/// What is said of a record once it is one.
+#[derive(Serialize)]
+struct Recorded<'a> {
+    #[serde(flatten)]
+    record: &'a Revocation,
+    cursor: &'a Cursor,
+    nodes: &'a Nodes,
+}
 
 /// `POST /v1/revocations`.
 pub(super) async fn revoke<G: Gatehouse>(
-    State(shared): State<Arc<Shared<G>>>,
-    Extension(caller): Extension<Caller>,
-    request: Request,
+    shared: &Shared<G>,
+    caller: Caller,
+    uri: &Uri,
+    body: Incoming,
 ) -> Result<Response, ControlError> {
-    let (wait, limit) = Params::parse(request.uri(), &["wait", "timeout"])?.wait()?;
-    let body = whole(request.into_body()).await?;
+    let (wait, limit) = Params::parse(uri, &["wait", "timeout"])?.wait()?;
+    let body = whole(body).await?;
     let record = Entry::parse(&body)?.revoke(&*shared.house, &caller)?;
     let cursor = append(&shared.house, vec![record.clone()]).await?;
     told(&record);
     let nodes = shared.house.confirm(Some(&record), wait, limit).await;
-    Ok((status(StatusCode::CREATED, &nodes), answer(&record, &cursor, &nodes)).into_response())
+    Ok(answer(StatusCode::CREATED, &record, &cursor, &nodes))
 }
 
 /// `DELETE /v1/revocations`.
 pub(super) async fn reinstate<G: Gatehouse>(
-    State(shared): State<Arc<Shared<G>>>,
-    Extension(caller): Extension<Caller>,
-    uri: Uri,
+    shared: &Shared<G>,
+    caller: Caller,
+    uri: &Uri,
 ) -> Result<Response, ControlError> {
-    let params = Params::parse(&uri, &["claim", "value", "issuer", "reason", "wait", "timeout"])?;
+    let params = Params::parse(uri, &["claim", "value", "issuer", "reason", "wait", "timeout"])?;
     let (wait, limit) = params.wait()?;
     if params.required("claim")? == REGISTERED {
         return Err(ControlError::field("claim", "can't be taken: a registration only expires"));
@@ -74,15 +87,15 @@ pub(super) async fn reinstate<G: Gatehouse>(
     let cursor = append(&shared.house, vec![record.clone()]).await?;
     told(&record);
     let nodes = shared.house.confirm(Some(&record), wait, limit).await;
-    Ok((status(StatusCode::OK, &nodes), answer(&record, &cursor, &nodes)).into_response())
+    Ok(answer(StatusCode::OK, &record, &cursor, &nodes))
 }
 
 /// `GET /v1/revocations`.
 pub(super) async fn list<G: Gatehouse>(
-    State(shared): State<Arc<Shared<G>>>,
-    uri: Uri,
+    shared: &Shared<G>,
+    uri: &Uri,
 ) -> Result<Response, ControlError> {
-    let params = Params::parse(&uri, &["claim", "value", "issuer", "limit", "after"])?;
+    let params = Params::parse(uri, &["claim", "value", "issuer", "limit", "after"])?;
     let filter = params.filter();
     let limit = limit(&params)?;
     let after = params.text("after").map(decode_after).transpose()?;
@@ -128,7 +141,7 @@ async fn confirmed(
 }
 
 /// A small body, whole.
-pub(super) async fn whole(body: Body) -> Result<bytes::Bytes, ControlError> {
+pub(super) async fn whole(body: Incoming) -> Result<bytes::Bytes, ControlError> {
     let read = Limited::new(body, MAX_BODY).collect();
     match tokio::time::timeout(BODY_TIME, read).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
@@ -155,11 +168,14 @@ pub(super) const fn status(done: StatusCode, nodes: &Nodes) -> StatusCode {
     if nodes.complete { done } else { StatusCode::ACCEPTED }
 }
 
-fn answer(record: &Revocation, cursor: &Cursor, nodes: &Nodes) -> Json<Value> {
-    let mut body = json!(record);
-    body["cursor"] = json!(cursor);
-    body["nodes"] = json!(nodes);
-    Json(body)
+fn answer(done: StatusCode, record: &Revocation, cursor: &Cursor, nodes: &Nodes) -> Response {
+    let mut body = Vec::with_capacity(ANSWER);
+    // Writing text and numbers to memory does not fail.
+    drop(serde_json::to_writer(&mut body, &Recorded { record, cursor, nodes }));
+    let mut answer = Response::new(body.into());
+    *answer.status_mut() = status(done, nodes);
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer
 }
 
 /// The diagnostic log names the record; its value may be personal and stays in the store.

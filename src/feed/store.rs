@@ -177,8 +177,17 @@ impl RevocationFeed for Feed {
 // === impl Log ===
 
 impl RevocationLog for Log {
+    /// The file's is moved about thousands of times a second, and is to be no larger than it must.
     async fn append(&self, records: Vec<Revocation>) -> Result<Cursor, FeedError> {
-        each!(self, log => log.append(records).await)
+        match self {
+            Self::Embedded(log) => log.append(records).await,
+            #[cfg(feature = "redis")]
+            Self::Redis(log) => Box::pin(log.append(records)).await,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(log) => Box::pin(log.append(records)).await,
+            #[cfg(feature = "nats")]
+            Self::Nats(log) => Box::pin(log.append(records)).await,
+        }
     }
 
     async fn list(

@@ -11,12 +11,12 @@ use std::time::Duration;
 use portcullis::clock::{Clock, SystemClock, UnixTime};
 use portcullis::config::{ControlAddress, ControlConfig};
 use portcullis::control::{
-    Ask, AskError, BoundAddress, Control, Draft, Gatehouse, Nodes, RegisterAsk, ReloadReport,
-    SeenNode, Wait,
+    Ask, AskError, BoundAddress, Control, Gatehouse, Nodes, RegisterAsk, ReloadReport, SeenNode,
+    Wait,
 };
 use portcullis::observe::Metrics;
 use portcullis::revocation::{
-    Cursor, Enforceable, FeedError, Filter, IssuerScope, Name, NodeName, Op, Page, Presence,
+    Cursor, Draft, Enforceable, FeedError, Filter, IssuerScope, Name, NodeName, Op, Page, Presence,
     RegisterConfig, Revocation, RevocationMode, Revocations,
 };
 use portcullis::shutdown::Shutdown;
@@ -44,23 +44,23 @@ impl Gatehouse for House {
         let draft = match ask {
             Ask::Claim(draft) => draft,
             Ask::Token { token, reason } => {
-                let value = String::from_utf8_lossy(token.expose()).into_owned();
+                let value = String::from_utf8_lossy(token.expose()).into();
                 Draft { claim: "jti".into(), value, reason, ..Draft::default() }
             }
         };
-        if draft.claim == "email" {
+        if &*draft.claim == "email" {
             return Err(AskError::Field { field: "claim", problem: "can't be revoked by".into() });
         }
-        let issuer = draft.issuer.unwrap_or_else(|| "https://i.test/".into()).into();
+        let issuer = draft.issuer.unwrap_or_else(|| "https://i.test/".into());
         Ok(Revocation {
             id: Uuid::now_v7(),
             op: Op::Revoke,
-            name: Name { issuer, claim: draft.claim.into(), value: draft.value.into() },
+            name: Name { issuer, claim: draft.claim, value: draft.value },
             issued_before: draft.issued_before,
             expires_at: draft.expires_at.unwrap_or(UnixTime::from_secs(1_767_225_600)),
             at: UnixTime::from_secs(1_767_139_200),
             actor: Some(Arc::clone(actor)),
-            reason: draft.reason.map(Into::into),
+            reason: draft.reason,
             token: None,
         })
     }

@@ -14,7 +14,7 @@ use crate::clock::{Clock, SystemClock, UnixTime};
 use crate::control::{Ask, AskError, Gatehouse, Nodes, RegisterAsk, ReloadReport, SeenNode, Wait};
 use crate::observe::Metrics;
 use crate::revocation::{
-    Cursor, Enforceable, FeedError, Filter, IssuerScope, Name, NodeName, Op, Page, Presence,
+    Cursor, Draft, Enforceable, FeedError, Filter, IssuerScope, Name, NodeName, Op, Page, Presence,
     RegisterConfig, RegisterDraft, Revocation, RevocationMode, Revocations,
 };
 
@@ -80,14 +80,14 @@ impl Gatehouse for Fake {
                 }
                 let value = String::from_utf8_lossy(&token.expose()[5..]).into();
                 let name = Name { issuer: ISSUER.into(), claim: "jti".into(), value };
-                (name, crate::control::Draft { reason, ..Default::default() })
+                (name, Draft { reason, ..Draft::default() })
             }
             Ask::Claim(draft) => {
-                if !["jti", "sub", "sid"].contains(&draft.claim.as_str()) {
+                if !["jti", "sub", "sid"].contains(&&*draft.claim) {
                     return refuse("claim", "is not a claim this gateway revokes by");
                 }
                 let issuer = draft.issuer.as_deref().unwrap_or(ISSUER).into();
-                let (claim, value) = (draft.claim.as_str().into(), draft.value.as_str().into());
+                let (claim, value) = (Arc::clone(&draft.claim), Arc::clone(&draft.value));
                 (Name { issuer, claim, value }, draft)
             }
         };
@@ -99,7 +99,7 @@ impl Gatehouse for Fake {
             expires_at: draft.expires_at.unwrap_or(UnixTime::from_secs(9_000)),
             at: UnixTime::from_secs(1_000),
             actor: Some(Arc::clone(actor)),
-            reason: draft.reason.map(Into::into),
+            reason: draft.reason,
             token: None,
             name,
         })
