@@ -1,5 +1,7 @@
 //! The configured store, whichever it is: one type for those who join the rooms.
 
+use std::collections::VecDeque;
+
 use uuid::Uuid;
 
 use crate::clock::UnixTime;
@@ -167,6 +169,10 @@ impl RevocationFeed for Feed {
 
     async fn next(&mut self) -> Result<FeedEvent, FeedError> {
         each!(self, feed => feed.next().await)
+    }
+
+    fn more(&mut self) -> VecDeque<FeedEvent> {
+        each!(self, feed => feed.more())
     }
 
     async fn resume(&mut self, epoch: Epoch, after: &Cursor) -> Result<(), FeedError> {

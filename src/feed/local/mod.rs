@@ -4,6 +4,7 @@
 //! Written behind the follower, in log order: the kept cursor is never ahead of the kept entries, and
 //! a copy that lags only means that more of the log is read again.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -180,6 +181,10 @@ impl<F: RevocationFeed> RevocationFeed for WithLocalCopy<F> {
             self.known = Some(loaded);
         }
         self.feed.next().await
+    }
+
+    fn more(&mut self) -> VecDeque<FeedEvent> {
+        self.feed.more()
     }
 
     fn disputed(&self) -> Option<Cursor> {
