@@ -122,6 +122,11 @@ impl Gateway {
         self.snapshot.load_full()
     }
 
+    /// The running configuration's number.
+    pub fn generation(&self) -> u64 {
+        self.snapshot.load().generation
+    }
+
     /// Runs another configuration from the next request on; those in flight end with theirs.
     pub fn swap(&self, snapshot: Arc<Snapshot>) {
         self.snapshot.store(snapshot);
@@ -285,7 +290,8 @@ impl Gateway {
                     Ok(()) => self.authorize(route, rule, &named, now),
                     Err(error) => Err(error.into()),
                 };
-                let leave = leave.and_then(|leave| ask::known(snapshot, route, found, leave));
+                let leave =
+                    leave.and_then(|leave| ask::known(snapshot, route, found.credential, leave));
                 (Some(named), leave)
             }
             Err(rejection) => (None, Err(rejection)),

@@ -154,12 +154,12 @@ impl House {
 
     /// Made once for each configuration: an import asks for every line.
     pub(super) fn enforceable(&self) -> Arc<(u64, Enforceable)> {
-        let snapshot = self.gateway.snapshot();
         if let Some(made) = &*self.enforceable.load()
-            && made.0 == snapshot.generation
+            && made.0 == self.gateway.generation()
         {
             return Arc::clone(made);
         }
+        let snapshot = self.gateway.snapshot();
         let issuers = snapshot.verifier.issuers().iter().map(|issuer| IssuerScope {
             scope: Arc::clone(issuer.scope()),
             longest: issuer.config().max_lifetime.longest(),

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use crate::app::{App, AppError, BoundApp, House};
 use crate::config::Config;
 use crate::demo::{self, BrokerKind};
+use crate::observe::Diagnostics;
 use crate::shutdown::Shutdown;
 
 use super::Failure;
@@ -25,7 +27,11 @@ struct Signals {
 /// Runs the gateway until SIGTERM or Ctrl-C; SIGHUP reloads.
 pub(super) fn run(path: &Path) -> Result<(), Failure> {
     let config = read(path)?;
-    show_diagnostics(&config.log.level);
+    // Until the end: a line may be the last word of what went wrong.
+    let (diagnostics, _writer) = Diagnostics::start()
+        .context("starting the thread of diagnostics")
+        .map_err(Failure::Failed)?;
+    show_diagnostics(&config.log.level, BoxMakeWriter::new(diagnostics));
     let app = App::bind(config, Some(path.to_owned())).map_err(refused)?;
     serve(app).map_err(Failure::Failed)
 }
@@ -39,13 +45,13 @@ pub(super) fn check(path: &Path) -> Result<String, Failure> {
 }
 
 pub(super) fn demo(once: bool) -> Result<(), Failure> {
-    show_diagnostics("warn");
+    show_diagnostics("warn", BoxMakeWriter::new(std::io::stderr));
     demo::run(once, &mut output::out()).map_err(Failure::Failed)
 }
 
 pub(super) fn cluster_demo(feed: BrokerKind) -> Result<(), Failure> {
     // The broker's death is part of the story; the gateways' warnings of it are not.
-    show_diagnostics("off");
+    show_diagnostics("off", BoxMakeWriter::new(std::io::stderr));
     demo::cluster::run(feed, &mut output::out()).map_err(Failure::Failed)
 }
 
@@ -107,9 +113,9 @@ impl Signals {
 }
 
 /// Diagnostics go to standard error; `RUST_LOG` overrides the configured level.
-fn show_diagnostics(level: &str) {
+fn show_diagnostics(level: &str, writer: BoxMakeWriter) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_unset| EnvFilter::new(level));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     // Someone else's subscriber, in a program that embeds us, stays.
     drop(subscriber.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init());
 }

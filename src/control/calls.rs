@@ -1,5 +1,5 @@
-//! Every call of the control port: the router is built from this table, the guard looks callers up in
-//! it, and a test holds `docs/control.md` against it.
+//! Every call of the control port: the guard looks calls up in this table, and a test holds
+//! `docs/control.md` against it.
 
 use http::Method;
 

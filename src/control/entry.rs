@@ -1,9 +1,11 @@
 //! What a caller says: one JSON object, read strictly, problems named by their member.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
 
 use crate::clock::UnixTime;
@@ -26,34 +28,40 @@ const VERSION: u32 = 1;
 /// One posted object, or one line of an import.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Entry {
-    claim: Option<String>,
-    value: Option<String>,
-    issuer: Option<String>,
+pub(super) struct Entry<'a> {
+    #[serde(borrow)]
+    claim: Option<Text<'a>>,
+    value: Option<Text<'a>>,
+    issuer: Option<Text<'a>>,
     issued_before: Option<UnixTime>,
     expires_at: Option<UnixTime>,
-    reason: Option<String>,
-    token: Option<String>,
+    reason: Option<Text<'a>>,
+    token: Option<Text<'a>>,
     // What a record that was exported or published has besides.
     v: Option<u32>,
     id: Option<Uuid>,
     op: Option<Op>,
     at: Option<UnixTime>,
-    actor: Option<String>,
+    actor: Option<Text<'a>>,
 }
 
+/// A member's text, as it stands in what was sent unless it is escaped there.
+pub(super) struct Text<'a>(Cow<'a, str>);
+
+struct TextVisitor;
+
 /// A record that was made before: it means what it says, nothing is filled in.
-struct Origin {
+struct Origin<'a> {
     id: Uuid,
     at: UnixTime,
-    actor: Option<String>,
+    actor: Option<Text<'a>>,
     issued_before: Option<UnixTime>,
     expires_at: UnixTime,
 }
 
 // === impl Entry ===
 
-impl Entry {
+impl<'a> Entry<'a> {
     /// The record of a single revocation.
     pub(super) fn revoke<G: Gatehouse>(
         self,
@@ -101,7 +109,7 @@ impl Entry {
         Ok(record)
     }
 
-    fn take_origin(&mut self) -> Option<Origin> {
+    fn take_origin(&mut self) -> Option<Origin<'a>> {
         let (Some(id), Some(at), Some(expires_at)) = (self.id, self.at, self.expires_at) else {
             return None;
         };
@@ -110,7 +118,8 @@ impl Entry {
     }
 
     fn ask(self, whole: bool) -> Result<Ask, ControlError> {
-        check_reason(self.reason.as_deref())?;
+        let reason = self.reason.map(Text::shared);
+        check_reason(reason.as_deref())?;
         if let Some(token) = self.token {
             let others = [
                 ("claim", self.claim.is_some()),
@@ -120,8 +129,8 @@ impl Entry {
                 ("expires_at", self.expires_at.is_some()),
             ];
             refuse(&others, "does not go with `token`, which says it")?;
-            let token = Secret::new(filled("token", Some(token))?.into_bytes());
-            return Ok(Ask::Token { token, reason: self.reason.map(Into::into) });
+            let token = filled("token", Some(token))?.0.into_owned();
+            return Ok(Ask::Token { token: Secret::new(token.into_bytes()), reason });
         }
         let claim = filled("claim", self.claim)?;
         // An empty value is a variable that was not set, unless a whole record says it.
@@ -130,18 +139,18 @@ impl Entry {
             value => filled("value", value)?,
         };
         Ok(Ask::Claim(Draft {
-            issuer: self.issuer.map(Into::into),
-            claim: claim.into(),
-            value: value.into(),
+            issuer: self.issuer.map(Text::shared),
+            claim: claim.shared(),
+            value: value.shared(),
             issued_before: self.issued_before,
             expires_at: self.expires_at,
-            reason: self.reason.map(Into::into),
+            reason,
         }))
     }
 }
 
 /// Reads one object.
-pub(super) fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, ControlError> {
+pub(super) fn read<'t, T: Deserialize<'t>>(text: &'t [u8]) -> Result<T, ControlError> {
     if let Ok(read) = serde_json::from_slice(text) {
         return Ok(read);
     }
@@ -150,6 +159,43 @@ pub(super) fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, ControlError> 
     let read = serde_path_to_error::deserialize(&mut json).map_err(|error| explain(&error))?;
     json.end().map_err(|error| not_json(&error))?;
     Ok(read)
+}
+
+// === impl Text ===
+
+impl Text<'_> {
+    fn shared(self) -> Arc<str> {
+        self.0.into()
+    }
+}
+
+impl AsRef<str> for Text<'_> {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// `Option<Cow<str>>` alone would copy (serde borrows only what says so itself).
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(TextVisitor)
+    }
+}
+
+impl<'de> Visitor<'de> for TextVisitor {
+    type Value = Text<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Text<'de>, E> {
+        Ok(Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Text<'de>, E> {
+        Ok(Text(Cow::Owned(text.to_owned())))
+    }
 }
 
 /// A reason that every store can keep.
@@ -165,14 +211,14 @@ pub(super) fn check_reason(reason: Option<&str>) -> Result<(), ControlError> {
     }
 }
 
-fn checked_actor(actor: String) -> Result<Arc<str>, ControlError> {
-    if actor.len() > MAX_ACTOR {
+fn checked_actor(actor: Text<'_>) -> Result<Arc<str>, ControlError> {
+    if actor.0.len() > MAX_ACTOR {
         return Err(ControlError::field("actor", "is longer than 256 bytes"));
     }
-    if actor.contains('\0') {
+    if actor.0.contains('\0') {
         return Err(ControlError::field("actor", "holds a character that is not allowed"));
     }
-    Ok(actor.into())
+    Ok(actor.shared())
 }
 
 /// One record that the store refuses would take its whole batch along.
@@ -192,10 +238,10 @@ pub(super) fn refuse(given: &[(&str, bool)], problem: &str) -> Result<(), Contro
     }
 }
 
-pub(super) fn filled(field: &str, text: Option<String>) -> Result<String, ControlError> {
+pub(super) fn filled<T: AsRef<str>>(field: &str, text: Option<T>) -> Result<T, ControlError> {
     match text {
         None => Err(ControlError::field(field, "is missing")),
-        Some(text) if text.is_empty() => Err(ControlError::field(field, "is empty")),
+        Some(text) if text.as_ref().is_empty() => Err(ControlError::field(field, "is empty")),
         Some(text) => Ok(text),
     }
 }

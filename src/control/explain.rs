@@ -1,10 +1,9 @@
 //! `POST /v1/explain`: why a token would be refused.
 
-use std::sync::Arc;
-
 use axum::Json;
-use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, Method, Uri};
+use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -54,11 +53,12 @@ impl Asked {
 
 /// `POST /v1/explain`.
 pub(super) async fn explain<G: Gatehouse>(
-    State(shared): State<Arc<Shared<G>>>,
-    request: Request,
-) -> Result<Json<Value>, ControlError> {
-    Params::parse(request.uri(), &[])?;
-    let inquiry = read::<Asked>(&whole(request.into_body()).await?)?.inquiry()?;
+    shared: &Shared<G>,
+    uri: &Uri,
+    body: Incoming,
+) -> Result<Response, ControlError> {
+    Params::parse(uri, &[])?;
+    let inquiry = read::<Asked>(&whole(body).await?)?.inquiry()?;
     let explained = shared.house.explain(&inquiry);
     let mut entries = Vec::with_capacity(explained.entries.len());
     for (index, name) in explained.entries.iter().enumerate() {
@@ -67,7 +67,7 @@ pub(super) async fn explain<G: Gatehouse>(
     }
     let mut body = json!(explained);
     body["entries"] = entries.into();
-    Ok(Json(body))
+    Ok(Json(body).into_response())
 }
 
 /// Who took it back, when and why; a store that is away does not keep anyone from the rest.

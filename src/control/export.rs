@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
@@ -28,13 +27,14 @@ enum Next {
 
 /// `GET /v1/revocations/export`.
 pub(super) async fn export<G: Gatehouse>(
-    State(shared): State<Arc<Shared<G>>>,
-    uri: Uri,
+    shared: &Arc<Shared<G>>,
+    uri: &Uri,
 ) -> Result<Response, ControlError> {
-    let params = Params::parse(&uri, &["claim", "value", "issuer"])?;
+    let params = Params::parse(uri, &["claim", "value", "issuer"])?;
     let filter = params.filter();
     // The first page before the status: a store that is away is a 503, not a broken 200.
     let first = shared.house.list(filter.clone(), None, PAGE).await?;
+    let shared = Arc::clone(shared);
     let pages = stream::try_unfold(Next::Page(first), move |next| {
         let (shared, filter) = (Arc::clone(&shared), filter.clone());
         async move {

@@ -1,21 +1,20 @@
 //! What every call passes first: was it meant for us, who sends it, what may he do, what does he send.
 
-use std::sync::Arc;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use axum::Router;
-use axum::extract::{Request, State};
-use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodFilter, MethodRouter, on};
 use http::header::{
     CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Request, StatusCode};
+use hyper::body::Incoming;
+use prometheus_client::metrics::counter::Counter;
 
 use super::attempts::{Attempts, PENALTY};
-use super::calls::{self, CALLS, Call, CallName, Found, Needs};
+use super::calls::{self, Call, CallName, Found, Needs};
 use super::host::{self, Arrival};
 use super::revocations::MAX_BODY;
 use super::{
@@ -30,87 +29,100 @@ pub(super) struct Shared<G> {
     pub(super) house: Arc<G>,
     credentials: Credentials,
     attempts: Attempts,
+    counters: Mutex<Vec<(&'static str, StatusCode, Counter)>>,
+}
+
+/// A call that may be made, and by whom; nobody is asked for where anyone may.
+struct Admitted {
+    call: &'static Call,
+    caller: Option<Caller>,
 }
 
 // === impl Shared ===
 
-impl<G> Shared<G> {
+impl<G: Gatehouse> Shared<G> {
     pub(super) fn new(house: Arc<G>, credentials: Credentials) -> Self {
-        Self { house, credentials, attempts: Attempts::new(Instant::now()) }
+        let attempts = Attempts::new(Instant::now());
+        Self { house, credentials, attempts, counters: Mutex::default() }
     }
-}
 
-/// Every call of the table with its handler, behind the guard.
-pub(super) fn router<G: Gatehouse>(shared: Arc<Shared<G>>) -> Router {
-    let routes = CALLS
-        .iter()
-        .fold(Router::new(), |router, call| router.route(call.path, handler::<G>(call)));
-    // The guard lets only the table's calls through; the fallback is there in case it errs.
-    routes
-        .fallback(async || ControlError::NoSuchCall)
-        .with_state(Arc::clone(&shared))
-        .layer(middleware::from_fn_with_state(shared, guard::<G>))
-}
-
-fn handler<G: Gatehouse>(call: &Call) -> MethodRouter<Arc<Shared<G>>> {
-    let method = match call.method {
-        Method::POST => MethodFilter::POST,
-        Method::DELETE => MethodFilter::DELETE,
-        Method::PUT => MethodFilter::PUT,
-        _ => MethodFilter::GET,
-    };
-    match call.name {
-        CallName::Revoke => on(method, revocations::revoke::<G>),
-        CallName::Reinstate => on(method, revocations::reinstate::<G>),
-        CallName::List => on(method, revocations::list::<G>),
-        CallName::Import => on(method, import::import::<G>),
-        CallName::Export => on(method, export::export::<G>),
-        CallName::Register => on(method, tokens::register::<G>),
-        CallName::Tokens => on(method, tokens::list::<G>),
-        CallName::Change => on(method, tokens::change::<G>),
-        CallName::Explain => on(method, explain::explain::<G>),
-        CallName::Status => on(method, operate::status::<G>),
-        CallName::Nodes => on(method, operate::nodes::<G>),
-        CallName::Config => on(method, operate::config::<G>),
-        CallName::Reload => on(method, operate::reload::<G>),
-        CallName::Livez => on(method, operate::livez),
-        CallName::Readyz => on(method, operate::readyz::<G>),
-        CallName::Metrics => on(method, operate::metrics::<G>),
-        CallName::OpenApi => on(method, openapi::openapi),
+    /// The counter of a call and status is looked up once.
+    fn count(&self, call: &'static str, status: StatusCode) {
+        let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((.., counter)) = counters.iter().find(|it| (it.0, it.1) == (call, status)) {
+            counter.inc();
+            return;
+        }
+        let labels = vec![("call", call.to_owned()), ("status", status.as_str().to_owned())];
+        let counter = self.house.metrics().control_requests.get_or_create_owned(&labels);
+        counter.inc();
+        counters.push((call, status, counter));
     }
 }
 
 /// Guards, answers, counts.
-async fn guard<G: Gatehouse>(
-    State(shared): State<Arc<Shared<G>>>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(super) async fn answer<G: Gatehouse>(
+    shared: Arc<Shared<G>>,
+    arrival: Arrival,
+    request: Request<Incoming>,
+) -> Result<Response, Infallible> {
     let found = calls::find(request.method(), request.uri().path());
     let name = match &found {
         Found::Call(call) => call.name.as_str(),
         Found::OtherMethod { .. } | Found::Nothing => "none",
     };
-    let (mut head, body) = request.into_parts();
-    let mut response = match admit(&shared, &mut head, found).await {
-        Ok(()) => next.run(Request::from_parts(head, body)).await,
-        Err(error) => error.into_response(),
+    let (head, body) = request.into_parts();
+    let answered = match admit(&shared, &head, arrival, found).await {
+        Ok(admitted) => perform(&shared, admitted, head, body).await,
+        Err(error) => Err(error),
     };
-    let labels = vec![("call", name.to_owned()), ("status", response.status().as_str().to_owned())];
-    shared.house.metrics().control_requests.get_or_create(&labels).inc();
+    let mut response = answered.unwrap_or_else(IntoResponse::into_response);
+    shared.count(name, response.status());
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
+    Ok(response)
+}
+
+/// Every call of the table has its handler here. The seldom ones are boxed: a future is as large as the
+/// largest of those in it.
+async fn perform<G: Gatehouse>(
+    shared: &Arc<Shared<G>>,
+    Admitted { call, caller }: Admitted,
+    head: Parts,
+    body: Incoming,
+) -> Result<Response, ControlError> {
+    let uri = &head.uri;
+    // The table asks everyone who he is that has a caller here.
+    let caller = || caller.ok_or(ControlError::Internal);
+    match call.name {
+        CallName::Revoke => revocations::revoke(shared, caller()?, uri, body).await,
+        CallName::Reinstate => Box::pin(revocations::reinstate(shared, caller()?, uri)).await,
+        CallName::List => Box::pin(revocations::list(shared, uri)).await,
+        CallName::Import => Box::pin(import::import(shared, caller()?, uri, body)).await,
+        CallName::Export => Box::pin(export::export(shared, uri)).await,
+        CallName::Register => Box::pin(tokens::register(shared, caller()?, uri, body)).await,
+        CallName::Tokens => tokens::list(shared, uri),
+        CallName::Change => Box::pin(tokens::change(shared, caller()?, uri, body)).await,
+        CallName::Explain => Box::pin(explain::explain(shared, uri, body)).await,
+        CallName::Status => Ok(operate::status(shared)),
+        CallName::Nodes => Box::pin(operate::nodes(shared)).await,
+        CallName::Config => Ok(operate::config(shared)),
+        CallName::Reload => Box::pin(operate::reload(shared, caller()?)).await,
+        CallName::Livez => Ok(operate::livez()),
+        CallName::Readyz => operate::readyz(shared),
+        CallName::Metrics => Ok(operate::metrics(shared)),
+        CallName::OpenApi => Ok(openapi::openapi()),
+    }
 }
 
 /// Who may not is told so before anything about the call is looked at.
 async fn admit<G: Gatehouse>(
     shared: &Shared<G>,
-    head: &mut Parts,
+    head: &Parts,
+    arrival: Arrival,
     found: Found,
-) -> Result<(), ControlError> {
-    let arrival = head.extensions.get::<Arrival>().copied().ok_or(ControlError::Internal)?;
+) -> Result<Admitted, ControlError> {
     host::check(head, arrival)?;
     let call = match found {
         Found::Call(call) => call,
@@ -125,14 +137,18 @@ async fn admit<G: Gatehouse>(
             return Err(ControlError::NoSuchCall);
         }
     };
-    if let Needs::Role(needs) = call.needs {
-        let caller = identify(shared, &head.headers).await?;
-        if caller.role < needs {
-            return Err(ControlError::Forbidden { needs });
+    let caller = match call.needs {
+        Needs::Nothing => None,
+        Needs::Role(needs) => {
+            let caller = identify(shared, &head.headers).await?;
+            if caller.role < needs {
+                return Err(ControlError::Forbidden { needs });
+            }
+            Some(caller)
         }
-        head.extensions.insert(caller);
-    }
-    check_body(call, &head.headers)
+    };
+    check_body(call, &head.headers)?;
+    Ok(Admitted { call, caller })
 }
 
 async fn identify<G>(shared: &Shared<G>, headers: &HeaderMap) -> Result<Caller, ControlError> {

@@ -8,12 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::Body;
-use axum::extract::{Extension, Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::StatusCode;
+use http::{StatusCode, Uri};
 use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use serde::Serialize;
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
@@ -30,6 +29,8 @@ use super::{Caller, ControlError, Gatehouse, Nodes, Wait};
 const BATCH: usize = 5000;
 /// One append of so many waits until this node enforces it, and all before.
 const WAITS: u64 = 4;
+/// A short line, in bytes.
+const LINE: usize = 72;
 /// Blocks that are being read at one time.
 const BLOCKS: usize = 8;
 /// Refused lines that are named; the others are only counted.
@@ -101,13 +102,14 @@ enum News {
 
 /// `POST /v1/revocations/import`.
 pub(super) async fn import<G: Gatehouse>(
-    State(shared): State<Arc<Shared<G>>>,
-    Extension(caller): Extension<Caller>,
-    request: Request,
+    shared: &Arc<Shared<G>>,
+    caller: Caller,
+    uri: &Uri,
+    body: Incoming,
 ) -> Result<Response, ControlError> {
-    let (wait, limit) = Params::parse(request.uri(), &["wait", "timeout"])?.wait()?;
-    let mut import = Import::new(shared, caller);
-    let mut body = Some(request.into_body());
+    let (wait, limit) = Params::parse(uri, &["wait", "timeout"])?.wait()?;
+    let mut import = Import::new(Arc::clone(shared), caller);
+    let mut body = Some(body);
     let mut blocks = Blocks::default();
     while body.is_some() || import.is_busy() {
         tokio::select! {
@@ -141,7 +143,8 @@ pub(super) async fn import<G: Gatehouse>(
 
 impl Parsed {
     fn of<G: Gatehouse>(house: &G, caller: &Caller, block: &Bytes, last: bool) -> Self {
-        let mut parsed = Self::default();
+        let records = Vec::with_capacity(block.len() / LINE);
+        let mut parsed = Self { records, ..Self::default() };
         let mut lines = Lines::default();
         let mut take = |line: Line<'_>| parsed.take(house, caller, line);
         let mut read = lines.feed(block, &mut take);
@@ -168,7 +171,7 @@ impl Parsed {
                 return Ok(());
             }
         };
-        match read::<Entry>(line).and_then(|entry| entry.import(house, caller)) {
+        match read::<Entry<'_>>(line).and_then(|entry| entry.import(house, caller)) {
             Ok(record) => self.records.push(record),
             Err(error @ ControlError::NotReady(_)) => return Err(error),
             Err(ControlError::NotJson { column, .. }) => {
@@ -295,7 +298,7 @@ impl<G: Gatehouse> Import<G> {
         // something is left to wait with: at the end, and now and then, lest this node falls far behind.
         let wait = last || start == 0 || self.batches.is_multiple_of(WAITS);
         let (held, reached) = if wait {
-            (Vec::new(), (self.line, self.report.rejected_total))
+            (Vec::with_capacity(2 * BATCH), (self.line, self.report.rejected_total))
         } else {
             (self.batch.split_off(start), before)
         };
@@ -322,7 +325,7 @@ impl<G: Gatehouse> Import<G> {
     }
 }
 
-async fn next_chunk(body: &mut Option<Body>) -> Result<Option<Bytes>, ControlError> {
+async fn next_chunk(body: &mut Option<Incoming>) -> Result<Option<Bytes>, ControlError> {
     let Some(body) = body else { return Ok(None) };
     loop {
         match tokio::time::timeout(IDLE, body.frame()).await {

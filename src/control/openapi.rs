@@ -4,6 +4,7 @@
 mod schemas;
 
 use axum::Json;
+use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
 use super::calls::{CALLS, Call, CallName, Needs, role_name};
@@ -19,8 +20,8 @@ const DONE: &str = "recorded, and in force on as many nodes as were asked for";
 const WAITING: &str = "recorded, and the nodes waited for have not all confirmed";
 
 /// `GET /openapi.json`.
-pub(super) async fn openapi() -> Json<Value> {
-    Json(document())
+pub(super) fn openapi() -> Response {
+    Json(document()).into_response()
 }
 
 /// The document.

@@ -1,4 +1,4 @@
-//! Query strings: known parameters, each at most once.
+//! Query strings: known parameters, each at most once; and the part of a path that is one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -117,6 +117,34 @@ pub(super) fn next(parts: [&str; 3]) -> String {
     URL_SAFE_NO_PAD.encode(json!(parts).to_string())
 }
 
+/// The last part of the path, its escapes resolved (RFC 3986 §2.1); `None` when that is no text.
+pub(super) fn last_part(uri: &Uri) -> Option<String> {
+    let (_, part) = uri.path().rsplit_once('/')?;
+    let mut text = Vec::with_capacity(part.len());
+    let mut rest = part.as_bytes();
+    while let Some((byte, after)) = rest.split_first() {
+        let escaped = after.split_first_chunk().filter(|_| *byte == b'%');
+        let byte = match escaped.and_then(|(digits, after)| Some((hex(*digits)?, after))) {
+            Some((byte, after)) => {
+                rest = after;
+                byte
+            }
+            // What only looks like an escape is what it says.
+            None => {
+                rest = after;
+                *byte
+            }
+        };
+        text.push(byte);
+    }
+    String::from_utf8(text).ok()
+}
+
+fn hex(digits: [u8; 2]) -> Option<u8> {
+    let [high, low] = digits.map(|digit| char::from(digit).to_digit(16));
+    u8::try_from(high? << 4 | low?).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,6 +169,23 @@ mod tests {
             [Some(100), Some(1), Some(1000)]
         );
         assert_eq!([limit("limit=0"), limit("limit=1001"), limit("limit=x")], [None; 3]);
+    }
+
+    #[test]
+    fn the_last_part_of_a_path_is_read_without_its_escapes() {
+        let table = [
+            ("/v1/tokens/a", Some("a")),
+            ("/v1/tokens/a+b?issuer=x/y", Some("a+b")),
+            ("/v1/tokens/a%20b%2F%c3%BC", Some("a b/ü")),
+            ("/v1/tokens/%2", Some("%2")),
+            ("/v1/tokens/%zz%41", Some("%zzA")),
+            ("/v1/tokens/%25%34%31", Some("%41")),
+            ("/v1/tokens/%FF", None),
+        ];
+        for (path, part) in table {
+            let uri: Uri = path.parse().unwrap();
+            assert_eq!(last_part(&uri).as_deref(), part, "{path}");
+        }
     }
 
     #[test]

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::Body;
-use axum::extract::{Extension, Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::{StatusCode, Uri};
-use serde_json::{Value, json};
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, StatusCode, Uri};
+use hyper::body::Incoming;
+use serde::Serialize;
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::body::{self, ReadError};
@@ -27,29 +28,41 @@ pub(super) const MAX_BODY: usize = 64 * 1024;
 const BODY_TIME: Duration = Duration::from_secs(10);
 /// The time the store has to confirm.
 const STORE_TIME: Duration = Duration::from_secs(10);
+/// What most answers come to, in bytes.
+const ANSWER: usize = 768;
+
+/// What is said of a record once it is one.
+#[derive(Serialize)]
+struct Recorded<'a> {
+    #[serde(flatten)]
+    record: &'a Revocation,
+    cursor: &'a Cursor,
+    nodes: &'a Nodes,
+}
 
 /// `POST /v1/revocations`.
 pub(super) async fn revoke<G: Gatehouse>(
-    State(shared): State<Arc<Shared<G>>>,
-    Extension(caller): Extension<Caller>,
-    request: Request,
+    shared: &Shared<G>,
+    caller: Caller,
+    uri: &Uri,
+    body: Incoming,
 ) -> Result<Response, ControlError> {
-    let (wait, limit) = Params::parse(request.uri(), &["wait", "timeout"])?.wait()?;
-    let body = whole(request.into_body()).await?;
-    let record = read::<Entry>(&body)?.revoke(&*shared.house, &caller)?;
+    let (wait, limit) = Params::parse(uri, &["wait", "timeout"])?.wait()?;
+    let body = whole(body).await?;
+    let record = read::<Entry<'_>>(&body)?.revoke(&*shared.house, &caller)?;
     let cursor = append(&shared.house, vec![record.clone()]).await?;
     told(&record);
     let nodes = shared.house.confirm(Some(&record), wait, limit).await;
-    Ok((status(StatusCode::CREATED, &nodes), answer(&record, &cursor, &nodes)).into_response())
+    Ok(answer(StatusCode::CREATED, &record, &cursor, &nodes))
 }
 
 /// `DELETE /v1/revocations`.
 pub(super) async fn reinstate<G: Gatehouse>(
-    State(shared): State<Arc<Shared<G>>>,
-    Extension(caller): Extension<Caller>,
-    uri: Uri,
+    shared: &Shared<G>,
+    caller: Caller,
+    uri: &Uri,
 ) -> Result<Response, ControlError> {
-    let params = Params::parse(&uri, &["claim", "value", "issuer", "reason", "wait", "timeout"])?;
+    let params = Params::parse(uri, &["claim", "value", "issuer", "reason", "wait", "timeout"])?;
     let (wait, limit) = params.wait()?;
     if params.required("claim")? == REGISTERED {
         return Err(ControlError::field("claim", "can't be taken: a registration only expires"));
@@ -71,15 +84,15 @@ pub(super) async fn reinstate<G: Gatehouse>(
     let cursor = append(&shared.house, vec![record.clone()]).await?;
     told(&record);
     let nodes = shared.house.confirm(Some(&record), wait, limit).await;
-    Ok((status(StatusCode::OK, &nodes), answer(&record, &cursor, &nodes)).into_response())
+    Ok(answer(StatusCode::OK, &record, &cursor, &nodes))
 }
 
 /// `GET /v1/revocations`.
 pub(super) async fn list<G: Gatehouse>(
-    State(shared): State<Arc<Shared<G>>>,
-    uri: Uri,
+    shared: &Shared<G>,
+    uri: &Uri,
 ) -> Result<Response, ControlError> {
-    let params = Params::parse(&uri, &["claim", "value", "issuer", "limit", "after"])?;
+    let params = Params::parse(uri, &["claim", "value", "issuer", "limit", "after"])?;
     let filter = params.filter();
     let limit = params.limit()?;
     let after = params.after()?.map(|[issuer, claim, value]| Name { issuer, claim, value });
@@ -118,7 +131,7 @@ async fn confirmed(
 }
 
 /// A small body, whole.
-pub(super) async fn whole(body: Body) -> Result<Bytes, ControlError> {
+pub(super) async fn whole(body: Incoming) -> Result<Bytes, ControlError> {
     body::whole_within(body, MAX_BODY, BODY_TIME).await.map_err(|error| match error {
         ReadError::TooLarge => ControlError::TooLarge { limit: MAX_BODY },
         ReadError::Broken => ControlError::BodyBroken,
@@ -141,11 +154,14 @@ pub(super) const fn status(done: StatusCode, nodes: &Nodes) -> StatusCode {
     if nodes.complete { done } else { StatusCode::ACCEPTED }
 }
 
-fn answer(record: &Revocation, cursor: &Cursor, nodes: &Nodes) -> Json<Value> {
-    let mut body = json!(record);
-    body["cursor"] = json!(cursor);
-    body["nodes"] = json!(nodes);
-    Json(body)
+fn answer(done: StatusCode, record: &Revocation, cursor: &Cursor, nodes: &Nodes) -> Response {
+    let mut body = Vec::with_capacity(ANSWER);
+    // Writing text and numbers to memory does not fail.
+    drop(serde_json::to_writer(&mut body, &Recorded { record, cursor, nodes }));
+    let mut answer = Response::new(body.into());
+    *answer.status_mut() = status(done, nodes);
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer
 }
 
 /// The diagnostic log names the record; its value may be personal and stays in the store.

@@ -2,18 +2,17 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::num::NonZero;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use axum::Router;
 use hyper::server::conn::http1;
-use hyper::service::{Service, service_fn};
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -29,6 +28,10 @@ use super::{CredentialError, Credentials, Gatehouse};
 
 /// Connections at one time; a further one waits for its turn.
 const CONNECTIONS: usize = 256;
+/// Threads that answer calls: one for so many cores, the others have requests and the store.
+const CORES_EACH: usize = 2;
+/// At most.
+const WORKERS: usize = 4;
 /// From accept, or the last answer, to a whole head.
 const HEAD_TIME: Duration = Duration::from_secs(10);
 /// A request's head, in bytes.
@@ -137,13 +140,19 @@ impl BoundControl {
         Self { connections, ..self }
     }
 
-    /// Serves on a thread and runtime of its own, so that a busy data plane does not silence it.
+    /// Serves on threads of its own, so that a busy data plane does not silence it.
     pub fn spawn<G: Gatehouse>(
         self,
         house: Arc<G>,
         drain: Drain,
     ) -> io::Result<JoinHandle<io::Result<()>>> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        // A runtime of one thread would be woken by a system call for each answer of the store.
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads((cores / CORES_EACH).clamp(1, WORKERS))
+            .thread_name("control")
+            .enable_all()
+            .build()?;
         let serve = move || runtime.block_on(self.run(house, drain));
         thread::Builder::new().name("control".into()).spawn(serve)
     }
@@ -158,10 +167,10 @@ impl BoundControl {
                 (Accepting::Unix(tokio::net::UnixListener::from_std(listener)?), Some(file))
             }
         };
-        let router = guard::router(Arc::new(Shared::new(house, self.credentials)));
+        let shared = Arc::new(Shared::new(house, self.credentials));
         let graceful = GracefulShutdown::new();
         tokio::select! {
-            () = accept_all(&listener, &router, &graceful, self.connections) => {}
+            () = accept_all(&listener, &shared, &graceful, self.connections) => {}
             () = drain.begun() => {}
         }
         drop((listener, file));
@@ -187,9 +196,9 @@ impl Accepting {
     }
 }
 
-async fn accept_all(
+async fn accept_all<G: Gatehouse>(
     listener: &Accepting,
-    router: &Router,
+    shared: &Arc<Shared<G>>,
     graceful: &GracefulShutdown,
     connections: usize,
 ) {
@@ -198,10 +207,10 @@ async fn accept_all(
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {
             Ok(Accepted::Tcp(stream, local)) => {
-                connect(stream, Arrival(Some(local)), router.clone(), graceful, place);
+                connect(stream, Arrival(Some(local)), Arc::clone(shared), graceful, place);
             }
             Ok(Accepted::Unix(stream)) => {
-                connect(stream, Arrival(None), router.clone(), graceful, place);
+                connect(stream, Arrival(None), Arc::clone(shared), graceful, place);
             }
             Err(error) => {
                 tracing::warn!(%error, "the control port could not accept a connection");
@@ -211,21 +220,17 @@ async fn accept_all(
     }
 }
 
-/// Serves one connection in a task. `axum::serve` would set neither header timeout nor limits.
-fn connect<S>(
+/// Serves one connection in a task.
+fn connect<S, G: Gatehouse>(
     stream: S,
     arrival: Arrival,
-    router: Router,
+    shared: Arc<Shared<G>>,
     graceful: &GracefulShutdown,
     place: OwnedSemaphorePermit,
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let router = TowerToHyperService::new(router);
-    let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
-        request.extensions_mut().insert(arrival);
-        router.call(request)
-    });
+    let service = service_fn(move |request| guard::answer(Arc::clone(&shared), arrival, request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)

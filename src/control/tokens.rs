@@ -1,12 +1,9 @@
 //! Registered tokens: register one, list a subject's, revoke or reinstate one.
 
-use std::sync::Arc;
-
 use axum::Json;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Extension, Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, Uri};
+use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -18,7 +15,7 @@ use crate::secret::Secret;
 
 use super::entry::{check_reason, filled, read, refuse};
 use super::guard::Shared;
-use super::query::{Params, next};
+use super::query::{Params, last_part, next};
 use super::revocations::{append, whole};
 use super::{Caller, ControlError, Gatehouse, RegisterAsk};
 
@@ -84,16 +81,18 @@ impl Issued {
 
 /// `POST /v1/tokens`.
 pub(super) async fn register<G: Gatehouse>(
-    State(shared): State<Arc<Shared<G>>>,
-    Extension(caller): Extension<Caller>,
-    request: Request,
+    shared: &Shared<G>,
+    caller: Caller,
+    uri: &Uri,
+    body: Incoming,
 ) -> Result<Response, ControlError> {
-    Params::parse(request.uri(), &[])?;
+    Params::parse(uri, &[])?;
     let revocations = shared.house.revocations();
     if !revocations.is_allow_list() && !revocations.has_register() {
         return Err(ControlError::RegisterOff);
     }
-    let ask = read::<Issued>(&whole(request.into_body()).await?)?.ask()?;
+    let body = whole(body).await?;
+    let ask = read::<Issued>(&body)?.ask()?;
     let record = shared.house.register(ask, &caller.name)?;
     let cursor = append(&shared.house, vec![record.clone()]).await?;
     tracing::info!(id = %record.id, actor = %caller.name, "token registered");
@@ -103,11 +102,8 @@ pub(super) async fn register<G: Gatehouse>(
 }
 
 /// `GET /v1/tokens`.
-pub(super) async fn list<G: Gatehouse>(
-    State(shared): State<Arc<Shared<G>>>,
-    uri: Uri,
-) -> Result<Response, ControlError> {
-    let params = Params::parse(&uri, &["subject", "issuer", "limit", "after"])?;
+pub(super) fn list<G: Gatehouse>(shared: &Shared<G>, uri: &Uri) -> Result<Response, ControlError> {
+    let params = Params::parse(uri, &["subject", "issuer", "limit", "after"])?;
     let part = |name| params.text(name).map(Into::into);
     let filter = TokenFilter { issuer: part("issuer"), subject: part("subject") };
     let key = |[issuer, subject, token_id]: [_; 3]| TokenKey { issuer, subject, token_id };
@@ -124,16 +120,16 @@ pub(super) async fn list<G: Gatehouse>(
 
 /// `PUT /v1/tokens/{jti}`.
 pub(super) async fn change<G: Gatehouse>(
-    State(shared): State<Arc<Shared<G>>>,
-    Extension(caller): Extension<Caller>,
-    path: Result<Path<String>, PathRejection>,
-    request: Request,
+    shared: &Shared<G>,
+    caller: Caller,
+    uri: &Uri,
+    body: Incoming,
 ) -> Result<Response, ControlError> {
-    let wrong = |_rejected| ControlError::field("jti", "is not UTF-8 text in percent-encoding");
-    let Path(id) = path.map_err(wrong)?;
-    let params = Params::parse(request.uri(), &["issuer"])?;
+    let wrong = || ControlError::field("jti", "is not UTF-8 text in percent-encoding");
+    let id = last_part(uri).ok_or_else(wrong)?;
+    let params = Params::parse(uri, &["issuer"])?;
     let issuer = params.text("issuer").map(str::to_owned);
-    let change: Change = read(&whole(request.into_body()).await?)?;
+    let change: Change = read(&whole(body).await?)?;
     let revoke = change.revoke.ok_or_else(|| ControlError::field("revoke", "is missing"))?;
     check_reason(change.reason.as_deref())?;
     let token = only_token(&*shared.house, issuer.as_deref(), &id)?;

@@ -1,5 +1,7 @@
 //! The configured store, whichever it is: one type for those who join the rooms.
 
+use std::collections::VecDeque;
+
 use uuid::Uuid;
 
 use crate::clock::UnixTime;
@@ -169,6 +171,10 @@ impl RevocationFeed for Feed {
         each!(self, feed => feed.next().await)
     }
 
+    fn more(&mut self) -> VecDeque<FeedEvent> {
+        each!(self, feed => feed.more())
+    }
+
     async fn resume(&mut self, epoch: Epoch, after: &Cursor) -> Result<(), FeedError> {
         each!(self, feed => feed.resume(epoch, after).await)
     }
@@ -177,8 +183,17 @@ impl RevocationFeed for Feed {
 // === impl Log ===
 
 impl RevocationLog for Log {
+    /// The file's is moved about thousands of times a second, and is to be no larger than it must.
     async fn append(&self, records: Vec<Revocation>) -> Result<Cursor, FeedError> {
-        each!(self, log => log.append(records).await)
+        match self {
+            Self::Embedded(log) => log.append(records).await,
+            #[cfg(feature = "redis")]
+            Self::Redis(log) => Box::pin(log.append(records)).await,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(log) => Box::pin(log.append(records)).await,
+            #[cfg(feature = "nats")]
+            Self::Nats(log) => Box::pin(log.append(records)).await,
+        }
     }
 
     async fn list(

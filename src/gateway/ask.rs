@@ -9,7 +9,7 @@ use crate::access::{Leave, Permit};
 use crate::callback::{CallbackError, Question};
 use crate::reject::Rejection;
 use crate::snapshot::{Route, Snapshot};
-use crate::token::Found;
+use crate::token::{Credential, Found};
 
 use super::entry::Entry;
 use super::{Gateway, Moment, Refused, conclude};
@@ -64,11 +64,11 @@ impl Gateway {
 pub(super) fn known(
     snapshot: &Snapshot,
     route: &Route,
-    found: Found<'_>,
+    credential: Credential<'_>,
     leave: Leave,
 ) -> Result<Leave, Rejection> {
     let (Leave::Pending(_), Some(callback)) = (&leave, &route.callback) else { return Ok(leave) };
-    let token = found.credential.token()?;
+    let token = credential.token()?;
     match callback.known(token.as_str(), snapshot.verifier.generation()) {
         Some(verdict) => given(leave, verdict),
         None => Ok(leave),

@@ -15,7 +15,9 @@ use crate::reject::Rejection;
 use crate::revocation::{Name, Named};
 use crate::secret::Secret;
 use crate::snapshot::{Destination, Route, Snapshot};
-use crate::token::{BearerError, BearerToken, Found, TokenError, TokenSource, TokenTypes};
+use crate::token::{
+    BearerError, BearerToken, Credential, Found, TokenError, TokenSource, TokenTypes,
+};
 
 use super::entry::context;
 use super::{Access, Admitted, Gateway, Moment, Refused, ask, conclude};
@@ -119,7 +121,7 @@ impl Gateway {
             Access::Public => return Judged::unasked("the route is public"),
             Access::Optional(rule) | Access::Required(rule) => rule,
         };
-        if rule.exempt_options && head.method == Method::OPTIONS {
+        if rule.exempts(&head.method) {
             return Judged::unasked("OPTIONS needs no token on this route");
         }
         let Some(token) = inquiry.token() else {
@@ -142,7 +144,7 @@ impl Gateway {
         let leave = self
             .principal(route, rule, &named, now)
             .and_then(|principal| Ok(rule.authorize(principal)?))
-            .and_then(|leave| ask::known(snapshot, route, token, leave));
+            .and_then(|leave| ask::known(snapshot, route, Credential::Read(token), leave));
         Judged { named: Some(named), leave, unasked: None }
     }
 }

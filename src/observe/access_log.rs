@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use prometheus_client::metrics::counter::Counter;
 
 mod line;
-mod writer;
+pub(in crate::observe) mod writer;
 
 use writer::{Out, Shelves};
 

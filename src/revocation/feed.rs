@@ -1,6 +1,7 @@
 //! The two seams to a store: reading what happened ([`RevocationFeed`]) and saying something new
 //! ([`RevocationLog`]). The contract suite in `tests/it/feed_contract.rs` defines them.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -115,6 +116,12 @@ pub trait RevocationFeed: Send + 'static {
     /// The next event. Cancel-safe: a dropped future loses nothing.
     fn next(&mut self) -> impl Future<Output = Result<FeedEvent, FeedError>> + Send;
 
+    /// The records that were read together with the last event of `next` and follow it: had at once, in
+    /// log order, instead of one `next` for each.
+    fn more(&mut self) -> VecDeque<FeedEvent> {
+        VecDeque::new()
+    }
+
     /// Goes on after a cursor that this node has kept, without a checkpoint; `next` then continues
     /// from there. [`FeedError::Truncated`] when the store can't: another epoch, a log that no longer
     /// reaches back so far, or one that ends before.
@@ -168,6 +175,17 @@ pub trait RevocationLog: Send + Sync + 'static {
 
     /// Forgets what has expired before `now`; how many entries went.
     fn compact(&self, now: UnixTime) -> impl Future<Output = Result<usize, FeedError>> + Send;
+}
+
+// === impl FeedEvent ===
+
+impl FeedEvent {
+    /// Where in the log it stands.
+    pub const fn at(&self) -> &Cursor {
+        match self {
+            Self::Record { at, .. } | Self::Undecodable { at } | Self::Heartbeat { at } => at,
+        }
+    }
 }
 
 // === impl Live ===

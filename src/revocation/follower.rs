@@ -4,7 +4,7 @@
 //! while freshness grows old.
 
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -18,12 +18,13 @@ use crate::clock::Clock;
 use crate::observe::metrics::Metrics;
 use crate::shutdown::Drain;
 
-use super::{Cursor, Epoch, FeedError, FeedEvent, Op, Revocation, RevocationFeed, Revocations};
+use super::{Cursor, Epoch, FeedError, Revocation, RevocationFeed, Revocations};
 
 mod announce;
 mod checkpoint;
 mod disputed;
 mod pause;
+mod run;
 mod upkeep;
 
 use disputed::Disputed;
@@ -83,9 +84,6 @@ struct Applier {
     status: watch::Sender<FeedStatus>,
     counters: Mutex<Vec<(&'static str, Counter)>>,
 }
-
-/// Records after which those who wait for a cursor are woken, though more are there already.
-const TELL_EVERY: u64 = 1024;
 
 // === impl Follower ===
 
@@ -271,9 +269,7 @@ impl Applier {
                 Ok(event) => {
                     pause.reset();
                     self.connected();
-                    if let Some(believed) = self.event(&event, memory) {
-                        feed.applied(&event, believed);
-                    }
+                    self.take_in(event, feed, memory);
                 }
                 Err(error @ FeedError::Unreachable(_)) => {
                     self.disconnected(&error);
@@ -287,73 +283,6 @@ impl Applier {
                 }
             }
         }
-    }
-
-    /// Whether what is new was believed; `None`: nothing is new.
-    fn event(&self, event: &FeedEvent, memory: &mut Memory) -> Option<bool> {
-        match event {
-            FeedEvent::Record { record, at } => self.is_new(at).then(|| {
-                memory.reached(at);
-                self.record(record, at.clone(), memory)
-            }),
-            FeedEvent::Undecodable { at } => self.is_new(at).then(|| {
-                tracing::warn!(cursor = %at, "skipped a revocation record that can't be decoded");
-                self.metrics.revocation_undecodable.inc();
-                self.status.send_modify(|status| {
-                    status.undecodable += 1;
-                    status.cursor = Some(at.clone());
-                });
-                true
-            }),
-            FeedEvent::Heartbeat { at } => {
-                // One that is ahead of us tells of records that we have not seen: not fresh.
-                if !self.is_new(at) {
-                    self.revocations.freshness().confirm(Instant::now().into_std());
-                }
-                None
-            }
-        }
-    }
-
-    /// A record at or below the cursor is a replay: applying it again could undo a later one.
-    fn is_new(&self, at: &Cursor) -> bool {
-        self.status.borrow().cursor.as_ref().is_none_or(|applied| at > applied)
-    }
-
-    fn record(&self, record: &Revocation, at: Cursor, memory: &mut Memory) -> bool {
-        let believed = memory.believes(record);
-        if believed {
-            self.revocations.apply(record);
-        } else {
-            tracing::warn!(id = %record.id, cursor = %at, "not believed: a reinstatement older than what the store has lost");
-        }
-        let op = match record.op {
-            Op::Revoke => "revoke",
-            Op::Reinstate => "reinstate",
-            Op::Register => "register",
-        };
-        self.count_record(op);
-        self.metrics.propagation_seconds.observe(upkeep::age(record));
-        self.status.send_if_modified(|status| {
-            status.applied += 1;
-            status.cursor = Some(at);
-            // A feed that always has more does not keep the waiting waiting.
-            status.applied.is_multiple_of(TELL_EVERY)
-        });
-        believed
-    }
-
-    /// An import counts half a million a second: the counter of an op is looked up once.
-    fn count_record(&self, op: &'static str) {
-        let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, counter)) = counters.iter().find(|(name, _)| *name == op) {
-            counter.inc();
-            return;
-        }
-        let label = vec![("op", op.to_owned())];
-        let counter = self.metrics.revocation_records.get_or_create_owned(&label);
-        counter.inc();
-        counters.push((op, counter));
     }
 
     /// Wakes those who wait for a cursor.

@@ -145,13 +145,11 @@ impl Enforceable {
 
     fn claim(&self, asked: &Arc<str>) -> Result<Arc<str>, DraftError> {
         let claim = canonical(asked);
-        if BUILT_IN.contains(&claim) && claim != REGISTERED {
-            return Ok(claim.into());
-        }
-        if self.claims.contains(asked) && claim != REGISTERED {
-            Ok(Arc::clone(asked))
-        } else {
-            Err(DraftError::ClaimUnknown)
+        let known = BUILT_IN.contains(&claim) || self.claims.contains(asked);
+        match known && claim != REGISTERED {
+            true if *claim == **asked => Ok(Arc::clone(asked)),
+            true => Ok(claim.into()),
+            false => Err(DraftError::ClaimUnknown),
         }
     }
 }

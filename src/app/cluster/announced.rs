@@ -1,6 +1,7 @@
 //! A feed whose node is announced before it counts as knowing everything: whoever counts the nodes after
 //! a record was made finds this one, or this one finds the record.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::revocation::{
@@ -44,6 +45,11 @@ impl<F: RevocationFeed, R: NodeRoster> RevocationFeed for Announced<F, R> {
             }
             return Ok(event);
         }
+    }
+
+    /// Only records: no beat is among them.
+    fn more(&mut self) -> VecDeque<FeedEvent> {
+        self.feed.more()
     }
 
     async fn resume(&mut self, epoch: Epoch, after: &Cursor) -> Result<(), FeedError> {

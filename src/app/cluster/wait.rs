@@ -54,7 +54,9 @@ impl<R: NodeRoster> Cluster<R> {
             return Nodes::of(own);
         }
         let mut tally = Tally { confirmed: vec![own], listed: false, problem: None };
-        let complete = self.gather(record, wait, Instant::now() + limit, &mut tally).await;
+        // In a box: few wait for others, and whoever does not is to carry nothing of it.
+        let gathering = self.gather(record, wait, Instant::now() + limit, &mut tally);
+        let complete = Box::pin(gathering).await;
         let outcome = match (complete, tally.listed) {
             (true, _) => "confirmed",
             (false, true) => "missing",

@@ -15,6 +15,12 @@ struct Reader<'a>(&'a [u8]);
 /// The value under which an entry is kept; its name is the key.
 pub(in crate::feed) fn encode(entry: &Revocation) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(48);
+    write(&mut bytes, entry);
+    bytes
+}
+
+/// The same, at a buffer's end.
+pub(super) fn write(bytes: &mut Vec<u8>, entry: &Revocation) {
     bytes.push(VERSION);
     bytes.extend_from_slice(entry.id.as_bytes());
     bytes.extend_from_slice(&entry.expires_at.as_secs().to_le_bytes());
@@ -28,17 +34,25 @@ pub(in crate::feed) fn encode(entry: &Revocation) -> Vec<u8> {
         bytes.extend_from_slice(&cutoff.as_secs().to_le_bytes());
     }
     for text in [&entry.actor, &entry.reason].into_iter().flatten() {
-        put(&mut bytes, text.as_bytes());
+        put(bytes, text.as_bytes());
     }
     if let Some(token) = &entry.token {
         let json = serde_json::to_vec(token);
-        put(&mut bytes, &json.expect("a struct of texts and numbers always has a JSON form"));
+        put(bytes, &json.expect("a struct of texts and numbers always has a JSON form"));
     }
-    bytes
 }
 
 /// Reads an entry; `None` when the bytes are not one.
 pub(in crate::feed) fn decode(name: Name, bytes: &[u8]) -> Option<Revocation> {
+    read(name, bytes, &mut None)
+}
+
+/// The same of many: an actor that is the last one again is shared.
+pub(super) fn read(
+    name: Name,
+    bytes: &[u8],
+    last_actor: &mut Option<Arc<str>>,
+) -> Option<Revocation> {
     let mut reader = Reader(bytes);
     if reader.take::<1>()? != [VERSION] {
         return None;
@@ -49,7 +63,8 @@ pub(in crate::feed) fn decode(name: Name, bytes: &[u8]) -> Option<Revocation> {
     let [flags] = reader.take()?;
     let issued_before = if flags & 1 == 0 { None } else { Some(reader.time()?) };
     let actor = if flags & 2 == 0 { None } else { Some(reader.text()?) };
-    let reason = if flags & 4 == 0 { None } else { Some(reader.text()?) };
+    let actor = actor.map(|actor| same_or_new(last_actor, actor));
+    let reason = if flags & 4 == 0 { None } else { Some(reader.text()?.into()) };
     let token = if flags & 8 == 0 { None } else { Some(reader.bytes()?) };
     let token = token.map(serde_json::from_slice).transpose().ok()?;
     let (op, sound) = (name.op(), flags < 16 && reader.0.is_empty());
@@ -91,9 +106,17 @@ pub(super) fn cursor(sequence: u64) -> Cursor {
     Cursor::new(std::str::from_utf8(&digits).unwrap_or_default())
 }
 
+/// The text, shared with the last one when it is the same.
+pub(super) fn same_or_new(last: &mut Option<Arc<str>>, text: &str) -> Arc<str> {
+    match last {
+        Some(last) if **last == *text => Arc::clone(last),
+        _ => Arc::clone(last.insert(text.into())),
+    }
+}
+
 // === impl Reader ===
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (front, rest) = self.0.split_first_chunk::<N>()?;
         self.0 = rest;
@@ -104,11 +127,11 @@ impl Reader<'_> {
         Some(UnixTime::from_secs(u64::from_le_bytes(self.take()?)))
     }
 
-    fn text(&mut self) -> Option<Arc<str>> {
-        Some(std::str::from_utf8(self.bytes()?).ok()?.into())
+    fn text(&mut self) -> Option<&'a str> {
+        std::str::from_utf8(self.bytes()?).ok()
     }
 
-    fn bytes(&mut self) -> Option<&[u8]> {
+    fn bytes(&mut self) -> Option<&'a [u8]> {
         let length = usize::from(u16::from_le_bytes(self.take()?));
         let (front, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;

@@ -11,8 +11,11 @@ use super::codec;
 /// Reads records; shares the texts that follow each other.
 #[derive(Debug, Default)]
 pub(super) struct Texts {
+    /// The last key up to its value, and what it says.
+    prefix: Vec<u8>,
     issuer: Option<Arc<str>>,
     claim: Option<Arc<str>>,
+    actor: Option<Arc<str>>,
 }
 
 /// Between a key's parts. No name holds a NUL (`wire::check`), and none sorts before it.
@@ -42,7 +45,7 @@ pub(super) fn write_key(key: &mut Vec<u8>, issuer: &str, claim: &str, value: &st
 pub(super) fn write_body(body: &mut Vec<u8>, record: &Revocation) {
     body.clear();
     body.push(if record.op == Op::Reinstate { REINSTATES } else { ENTRY });
-    body.extend_from_slice(&codec::encode(record));
+    codec::write(body, record);
 }
 
 /// The same of an entry as the first format kept it.
@@ -77,7 +80,7 @@ impl Texts {
     pub(super) fn read(&mut self, key: &[u8], body: &[u8]) -> Result<Revocation, Unsound> {
         let name = self.name(key).ok_or(Unsound)?;
         let (kind, entry) = body.split_first().ok_or(Unsound)?;
-        let record = codec::decode(name, entry).ok_or(Unsound)?;
+        let record = codec::read(name, entry, &mut self.actor).ok_or(Unsound)?;
         match *kind {
             ENTRY => Ok(record),
             REINSTATES => Ok(Revocation { op: Op::Reinstate, ..record }),
@@ -86,21 +89,24 @@ impl Texts {
     }
 
     fn name(&mut self, key: &[u8]) -> Option<Name> {
-        let mut parts = std::str::from_utf8(key).ok()?.split(char::from(BETWEEN));
-        let (issuer, claim, value) = (parts.next()?, parts.next()?, parts.next()?);
-        if parts.next().is_some() {
-            return None;
-        }
-        let issuer = same_or_new(&mut self.issuer, issuer);
-        let claim = same_or_new(&mut self.claim, claim);
-        Some(Name { issuer, claim, value: value.into() })
-    }
-}
-
-fn same_or_new(last: &mut Option<Arc<str>>, text: &str) -> Arc<str> {
-    match last {
-        Some(last) if **last == *text => Arc::clone(last),
-        _ => Arc::clone(last.insert(text.into())),
+        let (issuer, claim, value) =
+            match (key.strip_prefix(&*self.prefix), &self.issuer, &self.claim) {
+                (Some(value), Some(issuer), Some(claim)) => {
+                    (Arc::clone(issuer), Arc::clone(claim), std::str::from_utf8(value).ok()?)
+                }
+                _ => {
+                    let mut parts = std::str::from_utf8(key).ok()?.splitn(3, char::from(BETWEEN));
+                    let (issuer, claim, value) = (parts.next()?, parts.next()?, parts.next()?);
+                    let issuer = codec::same_or_new(&mut self.issuer, issuer);
+                    let claim = codec::same_or_new(&mut self.claim, claim);
+                    self.prefix.clear();
+                    self.prefix.extend_from_slice(&key[..key.len() - value.len()]);
+                    (issuer, claim, value)
+                }
+            };
+        // A name has three parts.
+        let sound = !value.as_bytes().contains(&BETWEEN);
+        sound.then(|| Name { issuer, claim, value: value.into() })
     }
 }
 

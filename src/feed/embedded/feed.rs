@@ -26,6 +26,8 @@ pub struct EmbeddedFeed {
     /// The sequence up to which events are in `ready` or were given out.
     read_to: u64,
     ready: VecDeque<FeedEvent>,
+    /// Nothing followed these when they were read.
+    beat: bool,
     next_beat: Instant,
 }
 
@@ -47,7 +49,8 @@ const RECORDS: usize = 8192;
 
 impl EmbeddedFeed {
     pub(super) fn new(shared: Arc<Shared>, head: watch::Receiver<u64>) -> Self {
-        Self { shared, head, read_to: 0, ready: VecDeque::new(), next_beat: Instant::now() }
+        let (ready, next_beat) = (VecDeque::new(), Instant::now());
+        Self { shared, head, read_to: 0, ready, beat: false, next_beat }
     }
 
     /// Reads what follows into `ready`. A future dropped in here has changed nothing.
@@ -55,11 +58,9 @@ impl EmbeddedFeed {
         let after = self.read_to;
         let read = self.shared.read(move |database| read_log(database, after)).await?;
         self.read_to = read.upto;
-        self.ready.extend(read.events);
-        if read.all {
-            // Nothing followed when it was read. Said at once, so that a busy log is fresh too.
-            self.ready.push_back(FeedEvent::Heartbeat { at: codec::cursor(self.read_to) });
-        }
+        // Only asked for when there are none left.
+        self.ready = read.events.into();
+        self.beat = read.all;
         Ok(())
     }
 
@@ -88,6 +89,7 @@ impl RevocationFeed for EmbeddedFeed {
         // The log is read from the same snapshot on: nothing is between the two.
         self.read_to = head;
         self.ready.clear();
+        self.beat = false;
         self.next_beat = Instant::now();
         Ok(Checkpoint { epoch: self.shared.epoch(), live, upto: codec::cursor(head) })
     }
@@ -97,12 +99,20 @@ impl RevocationFeed for EmbeddedFeed {
             if let Some(event) = self.ready.pop_front() {
                 return Ok(event);
             }
+            // Said at once, so that a busy log is fresh too.
+            if std::mem::take(&mut self.beat) {
+                return Ok(FeedEvent::Heartbeat { at: codec::cursor(self.read_to) });
+            }
             if *self.head.borrow_and_update() > self.read_to {
                 self.read_log().await?;
             } else if let Some(event) = self.quiet().await? {
                 return Ok(event);
             }
         }
+    }
+
+    fn more(&mut self) -> VecDeque<FeedEvent> {
+        std::mem::take(&mut self.ready)
     }
 }
 

@@ -67,7 +67,7 @@ fn pack(records: Vec<Revocation>) -> Result<Packed, FeedError> {
     let (mut key, mut body) = (Vec::new(), Vec::new());
     for record in records {
         wire::check(&record).map_err(|error| FeedError::Refused(error.to_string()))?;
-        let record = Revocation { name: record.name.clone().canonical(), ..record };
+        let record = Revocation { name: record.name.canonical(), ..record };
         entry::write_key(&mut key, &record.name.issuer, &record.name.claim, &record.name.value);
         entry::write_body(&mut body, &record);
         if !packer.push(&key, &body) {

@@ -5,6 +5,7 @@
 //! a copy that lags only means that more of the log is read again. The same for a checkpoint, unless the
 //! copy knows what the store has lost: then it is joined first.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -202,6 +203,10 @@ impl<F: RevocationFeed> RevocationFeed for WithLocalCopy<F> {
             self.known = Some(loaded);
         }
         self.feed.next().await
+    }
+
+    fn more(&mut self) -> VecDeque<FeedEvent> {
+        self.feed.more()
     }
 
     fn disputed(&self) -> Option<Cursor> {

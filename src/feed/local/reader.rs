@@ -1,5 +1,7 @@
 //! What the follower reads: the store itself, or the store with this node's own copy in front of it.
 
+use std::collections::VecDeque;
+
 use super::{LocalCopy, WithLocalCopy};
 use crate::revocation::{Checkpoint, Cursor, Epoch, FeedError, FeedEvent, RevocationFeed};
 
@@ -41,6 +43,10 @@ impl<F: RevocationFeed> RevocationFeed for Reader<F> {
 
     async fn next(&mut self) -> Result<FeedEvent, FeedError> {
         each!(self, feed => feed.next().await)
+    }
+
+    fn more(&mut self) -> VecDeque<FeedEvent> {
+        each!(self, feed => feed.more())
     }
 
     async fn resume(&mut self, epoch: Epoch, after: &Cursor) -> Result<(), FeedError> {

@@ -17,7 +17,7 @@ use crate::observe::sharded::{SHARDS, place};
 
 /// What the workers and the writing thread share.
 #[derive(Debug, Default)]
-pub(super) struct Shelves {
+pub(in crate::observe) struct Shelves {
     /// Lines that found no room.
     pub(super) dropped: Counter,
     shelves: [Shelf; SHARDS],
@@ -29,8 +29,9 @@ pub(super) struct Shelves {
 
 /// Where lines go in the end.
 #[derive(Debug)]
-pub(super) enum Out {
+pub(in crate::observe) enum Out {
     Stdout(io::Stdout),
+    Stderr(io::Stderr),
     File(PathBuf, File),
 }
 
@@ -55,8 +56,20 @@ impl Shelves {
     }
 
     /// Lays one line down; false when there is no room, or `write` could not make it.
-    pub(super) fn lay(&self, write: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
-        let mut lines = self.shelves[place()].lock();
+    pub(in crate::observe) fn lay(&self, write: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
+        self.lay_on(place(), write)
+    }
+
+    /// The same where the lines of all threads are to stay in their order.
+    pub(in crate::observe) fn lay_in_order(&self, line: &[u8]) -> bool {
+        self.lay_on(0, |lines| {
+            lines.extend_from_slice(line);
+            true
+        })
+    }
+
+    fn lay_on(&self, shelf: usize, write: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
+        let mut lines = self.shelves[shelf].lock();
         if lines.len() >= FULL {
             return false;
         }
@@ -75,19 +88,24 @@ impl Shelves {
     }
 
     /// Opens the file again before the next lines.
-    pub(super) fn reopen(&self) {
+    pub(in crate::observe) fn reopen(&self) {
         self.reopen.store(true, Ordering::Release);
         self.wake();
     }
 
     /// Nothing comes any more: the thread ends when it has written what there is.
-    pub(super) fn end(&self) {
+    pub(in crate::observe) fn end(&self) {
         self.ended.store(true, Ordering::Release);
         self.wake();
     }
 
+    /// Whether what is laid now may be written no more.
+    pub(in crate::observe) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
     /// The thread's work, until [`Self::end`].
-    pub(super) fn clear_into(&self, mut out: Out) {
+    pub(in crate::observe) fn clear_into(&self, mut out: Out) {
         drop(self.thread.set(std::thread::current()));
         let mut taken = Vec::new();
         let mut fails = false;
@@ -99,7 +117,8 @@ impl Shelves {
             let reopened = if reopens { out.reopen() } else { Ok(()) };
             let idle = matches!(written, Ok(0));
             if let Err(error) = written.and(reopened) {
-                if !fails {
+                // Whoever can't write diagnostics can't say so in one.
+                if !fails && !matches!(out, Out::Stderr(_)) {
                     tracing::error!(%error, "the access log can't be written");
                 }
                 fails = true;
@@ -154,7 +173,7 @@ impl Shelves {
 
 impl Out {
     /// A file, appended to.
-    pub(super) fn file(path: &Path) -> io::Result<Self> {
+    pub(in crate::observe) fn file(path: &Path) -> io::Result<Self> {
         Ok(Self::File(path.to_owned(), append_to(path)?))
     }
 
@@ -162,6 +181,7 @@ impl Out {
         match self {
             _ if lines.is_empty() => Ok(()),
             Self::Stdout(out) => out.write_all(lines).and_then(|()| out.flush()),
+            Self::Stderr(out) => out.write_all(lines),
             Self::File(_, file) => file.write_all(lines),
         }
     }
@@ -183,8 +203,12 @@ impl Shelf {
 }
 
 /// Starts the thread that clears the shelves.
-pub(super) fn start(shelves: Arc<Shelves>, out: Out) -> io::Result<std::thread::JoinHandle<()>> {
-    let thread = std::thread::Builder::new().name("access-log".to_owned());
+pub(in crate::observe) fn start(
+    shelves: Arc<Shelves>,
+    out: Out,
+) -> io::Result<std::thread::JoinHandle<()>> {
+    let name = if matches!(out, Out::Stderr(_)) { "diagnostics" } else { "access-log" };
+    let thread = std::thread::Builder::new().name(name.to_owned());
     thread.spawn(move || shelves.clear_into(out))
 }
 
@@ -207,6 +231,17 @@ mod tests {
         assert_eq!(laid, FULL / 1024);
         let kept: usize = shelves.shelves.iter().map(|shelf| shelf.lock().len()).sum();
         assert_eq!(kept, FULL);
+    }
+
+    #[test]
+    fn lines_of_several_threads_can_stay_in_their_order() {
+        let shelves = Shelves::default();
+        for line in ["one", "two", "three"] {
+            std::thread::scope(|scope| {
+                scope.spawn(|| assert!(shelves.lay_in_order(line.as_bytes())));
+            });
+        }
+        assert_eq!(*shelves.shelves[0].lock(), b"one\ntwo\nthree\n");
     }
 
     #[test]

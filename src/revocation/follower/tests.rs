@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::*;
 use crate::clock::{ManualClock, UnixTime};
 use crate::revocation::fixtures::{reinstate, revoke};
-use crate::revocation::{Checkpoint, RevocationError, WhenStale};
+use crate::revocation::{Checkpoint, FeedEvent, Op, RevocationError, WhenStale};
 use crate::shutdown::Shutdown;
 use crate::token::{TokenType, TokenTypes, Verified};
 
@@ -292,6 +292,13 @@ impl FlakyFeed {
         }
         live.into_values().collect()
     }
+
+    fn tell(&mut self) -> Option<FeedEvent> {
+        let record = self.log.get(self.position).cloned()?;
+        self.position += 1;
+        self.told = self.told.max(self.position);
+        Some(FeedEvent::Record { record, at: cursor(self.position as u64) })
+    }
 }
 
 impl RevocationFeed for FlakyFeed {
@@ -315,12 +322,21 @@ impl RevocationFeed for FlakyFeed {
             Some(5) => return Ok(FeedEvent::Heartbeat { at: cursor(self.log.len() as u64) }),
             _ => {}
         }
-        let Some(record) = self.log.get(self.position).cloned() else {
-            return std::future::pending().await;
+        match self.tell() {
+            Some(event) => Ok(event),
+            None => std::future::pending().await,
+        }
+    }
+
+    fn more(&mut self) -> VecDeque<FeedEvent> {
+        let count = match self.faults.front().copied() {
+            Some(count @ 6..=8) => usize::from(count) - 5,
+            _ => return VecDeque::new(),
         };
-        self.position += 1;
-        self.told = self.told.max(self.position);
-        Ok(FeedEvent::Record { record, at: cursor(self.position as u64) })
+        self.faults.pop_front();
+        // Some of them again.
+        self.position = self.position.saturating_sub(count / 2);
+        std::iter::from_fn(|| self.tell()).take(count).collect()
     }
 }
 

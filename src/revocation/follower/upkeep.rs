@@ -77,13 +77,19 @@ impl Applier {
     }
 }
 
-/// Seconds since the record was made, by the milliseconds of its UUIDv7; an id of another kind, or
-/// of a clock that is ahead, says zero.
-pub(super) fn age(record: &Revocation) -> f64 {
-    let seconds = |stamp: Timestamp| {
-        let (seconds, nanos) = stamp.to_unix();
-        Duration::new(seconds, nanos)
-    };
+/// The time as ids have it.
+pub(super) fn now() -> Duration {
+    since_epoch(Timestamp::now(NoContext))
+}
+
+/// Seconds from when the record was made until `now`, by the milliseconds of its UUIDv7; an id of
+/// another kind, or of a clock that is ahead, says zero.
+pub(super) fn age(record: &Revocation, now: Duration) -> f64 {
     let Some(made) = record.id.get_timestamp() else { return 0.0 };
-    seconds(Timestamp::now(NoContext)).saturating_sub(seconds(made)).as_secs_f64()
+    now.saturating_sub(since_epoch(made)).as_secs_f64()
+}
+
+fn since_epoch(stamp: Timestamp) -> Duration {
+    let (seconds, nanos) = stamp.to_unix();
+    Duration::new(seconds, nanos)
 }

@@ -83,6 +83,14 @@ impl Revocations {
         fingerprint
     }
 
+    /// The same of many at once.
+    pub(in crate::revocation) fn put_all(&self, records: &[Revocation]) {
+        self.set.put_all(records);
+        for record in records {
+            self.note(record);
+        }
+    }
+
     fn note(&self, record: &Revocation) {
         self.register.note(record, |details| self.names_of(&record.name, details));
     }

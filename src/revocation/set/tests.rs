@@ -153,6 +153,24 @@ fn putting_replaces_what_a_later_record_narrowed() {
     assert!(covers(&set, "sub", "a", Some(5), 50) && !covers(&set, "sub", "a", Some(6), 50));
 }
 
+#[test]
+fn what_is_put_at_once_is_counted_once_and_replaces_what_was_there() {
+    let set = RevocationSet::new();
+    set.apply(&revoke("sub", "a", None, 100));
+    let entries = [
+        revoke("sub", "a", Some(5), 50),
+        revoke("sub", "b", None, 50),
+        revoke("jti", "c", None, 50),
+        revoke("jti", "c", None, 60),
+    ];
+    set.put_all(&entries);
+    set.put_all(&entries[..2]);
+    assert_eq!(set.len(), 3);
+    assert!(covers(&set, "sub", "a", Some(5), 50) && !covers(&set, "sub", "a", Some(6), 50));
+    assert!(covers(&set, "sub", "b", None, 50) && covers(&set, "jti", "c", None, 60));
+    assert_eq!((set.sweep(at(61)), set.len()), (3, 0));
+}
+
 /// Once `apply` has returned on one thread, no read on another one misses the entry, whatever else
 /// is added, removed and swept at the same time.
 #[test]

@@ -66,26 +66,33 @@ impl Folder {
         }
     }
 
-    /// A step, or at the end all of them; whether anything was written.
+    /// A step, or at the end all of them, also of what has come since a round began; whether anything was
+    /// written.
     pub(super) fn work(
         &mut self,
         database: &Database,
         head: u64,
         pace: Pace,
     ) -> Result<bool, Error> {
-        if self.round.is_none() && !self.begin(database, head, pace)? {
-            return Ok(false);
-        }
-        let budget = if pace == Pace::Between { SHORT } else { LONG };
-        while let Some(round) = &mut self.round {
-            if round.step(database, budget)? {
-                self.finish();
-            }
+        let mut written = false;
+        while self.round.is_some() || self.begin(database, head, pace)? {
+            self.step(database, pace)?;
+            written = true;
             if pace != Pace::Closing {
                 break;
             }
         }
-        Ok(true)
+        Ok(written)
+    }
+
+    fn step(&mut self, database: &Database, pace: Pace) -> Result<(), Error> {
+        let budget = if pace == Pace::Between { SHORT } else { LONG };
+        if let Some(round) = &mut self.round
+            && round.step(database, budget)?
+        {
+            self.finish();
+        }
+        Ok(())
     }
 
     fn begin(&mut self, database: &Database, head: u64, pace: Pace) -> Result<bool, Error> {

@@ -12,7 +12,7 @@ use super::*;
 use crate::feed::embedded::block::Packer;
 use crate::feed::embedded::entry;
 use crate::feed::embedded::pending::number;
-use crate::feed::embedded::schema::{BATCHES, ENTRIES, FLOOR, LEAVES, LOG_KEPT, META};
+use crate::feed::embedded::schema::{BATCHES, ENTRIES, FLOOR, FOLDED, LEAVES, LOG_KEPT, META};
 use crate::feed::embedded::view::visit_live;
 use crate::revocation::{Name, Op, Revocation};
 
@@ -208,6 +208,24 @@ fn folding_keeps_the_newest_of_the_log_and_leaves_of_a_size() {
     let sizes: Vec<usize> = sizes.collect();
     let fair = sizes.iter().filter(|size| (64..=700).contains(*size)).count();
     assert_eq!(fair, sizes.len(), "{sizes:?}");
+}
+
+#[test]
+fn closing_folds_also_what_came_after_a_round_had_begun() {
+    let records = |numbers: std::ops::Range<u8>| {
+        numbers.map(|number| record((number, 1, true, None))).collect::<Vec<_>>()
+    };
+    let mut case = Case::new();
+    case.append(records(0..100));
+    case.fold(1, None);
+    case.append(records(100..200));
+    let mut begun = Round::begin(&case.database, None).expect("begun");
+    assert!(!begun.step(&case.database, Duration::ZERO).expect("a step"), "there is more to do");
+    case.append(records(200..250));
+    let written = Folder::new().work(&case.database, case.head, Pace::Closing);
+    assert!(written.expect("folded"));
+    assert_eq!(case.meta(FOLDED), case.head);
+    case.check();
 }
 
 const LONG_STEP: Duration = Duration::from_secs(1);
