@@ -21,11 +21,13 @@ use crate::shutdown::Drain;
 use super::{Cursor, Epoch, FeedError, FeedEvent, Op, Revocation, RevocationFeed, Revocations};
 
 mod announce;
+mod born_expired;
 mod checkpoint;
 mod disputed;
 mod pause;
 mod upkeep;
 
+use born_expired::BornExpired;
 use disputed::Disputed;
 use pause::Pause;
 
@@ -72,6 +74,7 @@ struct Memory {
     /// The newest record that was applied.
     newest: Uuid,
     disputed: Option<Disputed>,
+    born_expired: BornExpired,
 }
 
 /// The follower without its feed: what may change the set, and tells of it.
@@ -322,6 +325,7 @@ impl Applier {
 
     fn record(&self, record: &Revocation, at: Cursor, memory: &mut Memory) -> bool {
         let believed = memory.believes(record);
+        self.note_born_expired(record, &at, &mut memory.born_expired);
         if believed {
             self.revocations.apply(record);
         } else {
