@@ -36,7 +36,8 @@ fn revocation(number: usize) -> Revocation {
 
 async fn redis(url: &str, entries: usize) {
     let (url, stream) = (StoreUrl::new(url), "portcullis:revocations".to_owned());
-    let config = RedisConfig { url, stream, username: None, password: None, tls: None };
+    let config =
+        RedisConfig { url, stream, replicas: 0, username: None, password: None, tls: None };
     let store = RedisStore::open(&config).await.expect("a store");
     let log = store.log();
     for start in (0..entries).step_by(PART) {

@@ -96,6 +96,7 @@ pub const KEYS: &[Key] = &[
     key("revocation.embedded.path", "file", Default("\"revocations.redb\""), "the store; made at first start"),
     key("revocation.redis.url", "store URL", Default("\"redis://127.0.0.1:6379/0\""), "the server: redis, rediss (TLS) or redis+unix"),
     key("revocation.redis.stream", "text", Default("\"portcullis:revocations\""), "the stream's key; other keys begin with it"),
+    key("revocation.redis.replicas", "number", Default("0"), "replicas that must have a record before it is acknowledged; 0 to 5"),
     key("revocation.redis.username", "text", Otherwise("as in the URL"), "the ACL user"),
     key("revocation.redis.password", "secret", Otherwise("as in the URL"), "the user's password"),
     key("revocation.redis.tls.ca", "file", Otherwise("the system's authorities"), "authorities that the server's certificate may come from, in PEM"),

@@ -40,7 +40,7 @@ struct Idle {
     since: Instant,
 }
 
-/// Kept connections to one endpoint, at most.
+/// Kept connections to one endpoint, at most, unless more are in flight.
 const IDLE: usize = 256;
 /// A connection is not kept longer than this, to be below what upstreams keep themselves.
 const LONGEST_IDLE: Duration = Duration::from_secs(30);
@@ -124,7 +124,9 @@ impl Lease {
     /// Keeps a connection for the next request, unless enough are kept or its endpoint is gone.
     pub(super) fn keep(&self, link: Box<Link>) {
         let mut idle = self.0.idle.borrow_mut();
-        if idle.len() < IDLE && self.0.endpoint.strong_count() > 0 {
+        // With as many in flight the next ones are about to be asked for.
+        let most = IDLE.max(self.0.in_flight.get());
+        if idle.len() < most && self.0.endpoint.strong_count() > 0 {
             idle.push(Idle { link, since: recent() });
         }
     }

@@ -60,6 +60,8 @@ pub struct Metrics {
     pub revocation_records: Family<Labels, Counter>,
     /// Log entries that could not be decoded.
     pub revocation_undecodable: Counter,
+    /// Records that had expired before they were published.
+    pub revocation_born_expired: Counter,
     /// Expired entries swept.
     pub revocation_swept: Counter,
     /// Registered tokens that can be listed.
@@ -144,6 +146,7 @@ impl Metrics {
             registrations: Family::default(),
             revocation_records: Family::default(),
             revocation_undecodable: Counter::default(),
+            revocation_born_expired: Counter::default(),
             revocation_swept: Counter::default(),
             register_tokens: Gauge::default(),
             register_unlisted: Counter::default(),
@@ -273,6 +276,11 @@ impl Metrics {
             self.revocation_undecodable.clone(),
         );
         registry.register(
+            "revocation_born_expired",
+            "Revocation records that had expired before they were published",
+            self.revocation_born_expired.clone(),
+        );
+        registry.register(
             "revocation_swept",
             "Expired revocation entries swept",
             self.revocation_swept.clone(),
@@ -288,11 +296,6 @@ impl Metrics {
             self.feed_connected.clone(),
         );
         registry.register(
-            "epoch_changes",
-            "Times the store came back with another memory",
-            self.epoch_changes.clone(),
-        );
-        registry.register(
             "propagation_seconds",
             "From a record's making to its being applied here",
             self.propagation_seconds.clone(),
@@ -301,6 +304,11 @@ impl Metrics {
 
     fn register_local_copy(&mut self) {
         let registry = self.registry.sub_registry_with_prefix("portcullis");
+        registry.register(
+            "epoch_changes",
+            "Times the store came back with another memory",
+            self.epoch_changes.clone(),
+        );
         registry.register(
             "revocation_owed",
             "Entries that the store is known to lack",

@@ -76,6 +76,8 @@ pub struct RedisConfig {
     pub url: StoreUrl,
     /// The stream's key; other keys begin with it.
     pub stream: String,
+    /// Replicas that must have a record before it is acknowledged.
+    pub replicas: u8,
     /// The ACL user; `None`: as in the URL, else Redis' default user.
     pub username: Option<String>,
     /// Its password; `None`: as in the URL, else none.

@@ -290,3 +290,18 @@ impl fmt::Display for Epoch {
         self.0.fmt(f)
     }
 }
+
+// === impl FeedError ===
+
+impl FeedError {
+    /// The same for another one who waits for it.
+    pub fn again(&self) -> Self {
+        match self {
+            Self::Unreachable(why) => Self::Unreachable(why.to_string().into()),
+            Self::Truncated(cursor) => Self::Truncated(cursor.clone()),
+            Self::Corrupt(why) => Self::Corrupt(why.clone()),
+            Self::Refused(why) => Self::Refused(why.clone()),
+            Self::NotBuilt(feature) => Self::NotBuilt(feature),
+        }
+    }
+}

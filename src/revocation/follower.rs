@@ -21,12 +21,14 @@ use crate::shutdown::Drain;
 use super::{Cursor, Epoch, FeedError, Revocation, RevocationFeed, Revocations};
 
 mod announce;
+mod born_expired;
 mod checkpoint;
 mod disputed;
 mod pause;
 mod run;
 mod upkeep;
 
+use born_expired::BornExpired;
 use disputed::Disputed;
 use pause::Pause;
 
@@ -73,6 +75,7 @@ struct Memory {
     /// The newest record that was applied.
     newest: Uuid,
     disputed: Option<Disputed>,
+    born_expired: BornExpired,
 }
 
 /// The follower without its feed: what may change the set, and tells of it.

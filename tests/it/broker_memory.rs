@@ -11,6 +11,9 @@ on_each!("redis" redis crate::support::servers::redis::RedisServer:
 on_each!("redis" redis_that_keeps_nothing super::Volatile:
     what_the_broker_has_lost_comes_back_from_the_nodes,
     what_was_lost_while_no_node_ran_comes_back_from_their_copies);
+on_each!("redis" redis_that_fails_over crate::support::brokers::RedisPair:
+    what_the_broker_has_lost_comes_back_from_the_nodes,
+    what_was_lost_while_no_node_ran_comes_back_from_their_copies);
 on_each!("nats" nats crate::support::servers::nats::NatsServer:
     what_the_broker_has_lost_comes_back_from_the_nodes,
     what_was_lost_while_no_node_ran_comes_back_from_their_copies);

@@ -305,6 +305,12 @@ fn three_nodes_on_a_redis_that_keeps_nothing_agree_whatever_happens_to_it() {
     run::<crate::broker_memory::Volatile>("Redis without persistence");
 }
 
+#[cfg(feature = "redis")]
+#[test]
+fn three_nodes_on_a_redis_that_fails_over_to_a_replica_that_lags_agree() {
+    run::<crate::support::brokers::RedisPair>("Redis failing over");
+}
+
 #[cfg(feature = "nats")]
 #[test]
 fn three_nodes_on_jetstream_agree_whatever_happens_to_it() {

@@ -70,6 +70,8 @@ mod postgres_fold; // what PostgreSQL folds by itself
 mod postgres_order; // PostgreSQL's transactions in another order than their ids
 #[cfg(feature = "postgres")]
 mod postgres_table; // PostgreSQL's table: rights, set-up, foreign rows
+#[cfg(feature = "redis")]
+mod redis_failover; // a replica takes the primary's place
 mod refused_bodies; // bodies of refused requests
 mod register; // the allow-list, and who was given which tokens
 mod registering; // tokens registered where they are handed out

@@ -64,7 +64,8 @@ impl Source {
         let shown = url.shown().to_owned();
         // The stream is a feed's; none is read here.
         let stream = String::new();
-        let config = RedisConfig { url, stream, username: None, password: None, tls: None };
+        let config =
+            RedisConfig { url, stream, replicas: 0, username: None, password: None, tls: None };
         let client = client(&config).map_err(|error| match error {
             FeedError::Refused(text) => Failure::Usage(text),
             other => Failure::Failed(anyhow!(other)),

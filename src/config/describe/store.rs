@@ -10,12 +10,7 @@ use crate::secret::Secret;
 pub(super) fn store(config: &FeedConfig) -> Value {
     match config {
         FeedConfig::Embedded { path } => json!({ "path": shown(path) }),
-        FeedConfig::Redis(RedisConfig { url, stream, username, password, tls: store_tls }) => {
-            json!({
-                "url": url.shown(), "stream": stream, "username": username,
-                "password": masked(password.as_ref()), "tls": tls(store_tls.as_ref()),
-            })
-        }
+        FeedConfig::Redis(config) => redis(config),
         FeedConfig::Nats(config) => nats(config),
         FeedConfig::Postgres(PostgresConfig { url, table, username, password, tls: store_tls }) => {
             json!({
@@ -24,6 +19,14 @@ pub(super) fn store(config: &FeedConfig) -> Value {
             })
         }
     }
+}
+
+fn redis(config: &RedisConfig) -> Value {
+    json!({
+        "url": config.url.shown(), "stream": config.stream, "replicas": config.replicas,
+        "username": config.username, "password": masked(config.password.as_ref()),
+        "tls": tls(config.tls.as_ref()),
+    })
 }
 
 fn nats(config: &NatsConfig) -> Value {

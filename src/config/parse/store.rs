@@ -48,9 +48,11 @@ fn redis(table: &Table<'_>) -> RedisConfig {
     let table = table.section("redis");
     let Remote { url, username, password, tls } =
         remote(&table, &["redis", "rediss", "redis+unix"]);
+    let replicas = table.read("replicas", |node| node.integer(0..=5));
     RedisConfig {
         url: url.unwrap_or_else(|| StoreUrl::new("redis://127.0.0.1:6379/0")),
         stream: table.read("stream", key).unwrap_or_else(|| "portcullis:revocations".to_owned()),
+        replicas: replicas.and_then(|count| u8::try_from(count).ok()).unwrap_or(0),
         username,
         password,
         tls,

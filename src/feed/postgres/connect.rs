@@ -35,20 +35,42 @@ pub(super) struct Session {
     /// By their text. There are few.
     statements: Mutex<HashMap<String, Statement>>,
     driver: AbortHandle,
+    answer: Duration,
 }
 
 /// The values of a statement.
 pub(super) type Values<'v> = &'v [&'v (dyn ToSql + Sync)];
 
-const CONNECT_WITHIN: Duration = Duration::from_secs(5);
-/// How long a statement may take before the server is taken for dead.
-const ANSWER_WITHIN: Duration = Duration::from_secs(12);
+/// How long a connection and its statements may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Until it is ready for work.
+    connect: Duration,
+    /// On the server: a statement ends there before we stop waiting for it, so that nothing happens
+    /// behind us.
+    statement: Duration,
+    lock: Duration,
+    /// Before the server is taken for dead.
+    answer: Duration,
+}
 
-/// A statement ends on the server before we stop waiting for it, so that nothing happens behind us.
+const USUAL: Limits = Limits {
+    connect: Duration::from_secs(5),
+    statement: Duration::from_secs(10),
+    lock: Duration::from_secs(5),
+    answer: Duration::from_secs(12),
+};
+
+/// Where somebody waits for the answer to a call.
+pub(super) const SHORT: Limits = Limits {
+    connect: Duration::from_secs(2),
+    statement: Duration::from_secs(3),
+    lock: Duration::from_secs(2),
+    answer: Duration::from_secs(4),
+};
+
 /// Whoever has chosen a stronger `synchronous_commit` keeps it.
 const SETTINGS: &str = "
-    SET statement_timeout = '10s';
-    SET lock_timeout = '5s';
     SET idle_in_transaction_session_timeout = '60s';
     SELECT set_config('synchronous_commit', 'on', false)
      WHERE current_setting('synchronous_commit') IN ('off', 'local')";
@@ -79,7 +101,6 @@ impl Connector {
             config.password(password.expose());
         }
         config
-            .connect_timeout(CONNECT_WITHIN)
             .keepalives(true)
             .keepalives_idle(Duration::from_secs(5))
             .keepalives_interval(Duration::from_secs(2))
@@ -95,7 +116,12 @@ impl Connector {
 
     /// A new connection, ready for work, within a few seconds.
     pub(super) async fn connect(&self) -> Result<Session, FeedError> {
-        self.connect_and_hear(None).await
+        self.connect_with(USUAL, None).await
+    }
+
+    /// The same for calls whose answer somebody waits for.
+    pub(super) async fn connect_in_haste(&self) -> Result<Session, FeedError> {
+        self.connect_with(SHORT, None).await
     }
 
     /// The same; what others notify goes to `heard`, which is dropped with the connection.
@@ -103,7 +129,19 @@ impl Connector {
         &self,
         heard: Option<mpsc::Sender<Vec<u8>>>,
     ) -> Result<Session, FeedError> {
-        let opened = timeout(CONNECT_WITHIN, self.config.connect(self.tls.clone())).await;
+        self.connect_with(USUAL, heard).await
+    }
+
+    async fn connect_with(
+        &self,
+        limits: Limits,
+        heard: Option<mpsc::Sender<Vec<u8>>>,
+    ) -> Result<Session, FeedError> {
+        let mut config = self.config.clone();
+        // The first of several hosts that is silent leaves time for the others.
+        let hosts = u32::try_from(config.get_hosts().len().max(1)).unwrap_or(1);
+        config.connect_timeout(limits.connect / hosts);
+        let opened = timeout(limits.connect, config.connect(self.tls.clone())).await;
         let (client, mut connection) =
             opened.map_err(|_elapsed| no_answer())?.map_err(|error| failed(&error))?;
         let wake = Arc::new(Notify::new());
@@ -120,9 +158,9 @@ impl Connector {
             }
             woken.notify_one();
         });
-        let session =
-            Session { client, wake, statements: Mutex::default(), driver: driver.abort_handle() };
-        session.run(SETTINGS).await?;
+        let (statements, answer) = (Mutex::default(), limits.answer);
+        let session = Session { client, wake, statements, driver: driver.abort_handle(), answer };
+        session.run(&limits.settings()).await?;
         Ok(session)
     }
 }
@@ -214,7 +252,7 @@ impl Session {
         &self,
         answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, FeedError> {
-        match timeout(ANSWER_WITHIN, answer).await {
+        match timeout(self.answer, answer).await {
             Ok(answer) => answer.map_err(|error| failed(&error)),
             Err(_elapsed) => {
                 // The driver would wait for the answer for as long as the socket lives.
@@ -222,6 +260,15 @@ impl Session {
                 Err(no_answer())
             }
         }
+    }
+}
+
+// === impl Limits ===
+
+impl Limits {
+    fn settings(self) -> String {
+        let (statement, lock) = (self.statement.as_millis(), self.lock.as_millis());
+        format!("SET statement_timeout = {statement}; SET lock_timeout = {lock};{SETTINGS}")
     }
 }
 

@@ -30,7 +30,7 @@ pub struct PostgresLog {
 /// Appends that wait for the writer.
 const WAITING: usize = 4096;
 /// How long an append waits for its acknowledgement.
-const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(15);
+const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(5);
 /// Rows that are deleted in one transaction.
 const FORGET_AT_ONCE: i64 = 10_000;
 

@@ -1,6 +1,6 @@
 
--- Which gateways follow. Nothing that must survive a crash.
-CREATE UNLOGGED TABLE IF NOT EXISTS {nodes} (
+-- Which gateways follow. Kept from a crash: one that is not listed is not waited for.
+CREATE TABLE IF NOT EXISTS {nodes} (
     id    uuid PRIMARY KEY,
     said  text NOT NULL,
     at    timestamptz NOT NULL,

@@ -23,6 +23,15 @@ pub struct PostgresRoster {
     session: Arc<Mutex<Option<Arc<Session>>>>,
 }
 
+/// A node that is there already; a crash of the server that loses this loses a second of its time.
+const RENEW: &str = "UPDATE {nodes} SET said = $2, at = clock_timestamp(), \
+    ends = clock_timestamp() + $3::float8 * interval '1 millisecond' \
+    WHERE id = $1 AND clock_timestamp() < ends RETURNING 1";
+/// A node that is new counts once this is acknowledged: then it is on disk.
+const ANNOUNCE: &str = "WITH synced AS MATERIALIZED (SELECT set_config('synchronous_commit', 'on', true) AS word) \
+    INSERT INTO {nodes} (id, said, at, ends) SELECT $1::uuid, $2::text, clock_timestamp(), \
+    clock_timestamp() + $3::float8 * interval '1 millisecond' FROM synced WHERE word = 'on' \
+    ON CONFLICT (id) DO UPDATE SET said = excluded.said, at = excluded.at, ends = excluded.ends";
 /// A server that takes longer is not asked on this connection again.
 const ANSWER: Duration = Duration::from_secs(3);
 
@@ -37,7 +46,7 @@ impl PostgresRoster {
         self.shared.table()
     }
 
-    /// A connection, and the table. What is said here need not be on disk when it is acknowledged.
+    /// A connection, and the table. What is said again here need not be on disk when it is acknowledged.
     async fn connect(
         &self,
         heard: Option<mpsc::Sender<Vec<u8>>>,
@@ -45,18 +54,32 @@ impl PostgresRoster {
         let session = self.shared.connector().connect_and_hear(heard).await?;
         session.run("SET synchronous_commit = off").await?;
         let table = self.table().nodes();
-        let known = session.row("SELECT to_regclass($1) IS NOT NULL", &[&table]).await?;
-        if !known.try_get::<_, bool>(0).map_err(|error| failed(&error))? {
-            let made = session.transaction("BEGIN", async {
-                turn(&session, self.table()).await?;
-                session.run("SET LOCAL client_min_messages = error").await?;
-                session.run(&self.table().sql(NODES)).await
-            });
-            made.await?;
+        let sql = "SELECT relpersistence = 'p' FROM pg_class WHERE oid = to_regclass($1)";
+        let known = session.rows(sql, &[&table]).await?;
+        let logged = known.first().map(|row| row.try_get::<_, bool>(0));
+        match logged.transpose().map_err(|error| failed(&error))? {
+            Some(true) => {}
+            None => self.set_up(&session, NODES).await?,
+            Some(false) => {
+                // Of an earlier version; its owner can.
+                if let Err(error) = self.set_up(&session, "ALTER TABLE {nodes} SET LOGGED").await {
+                    tracing::warn!(%error, table, "is not logged: waiting for all nodes may miss one after a crash of the server");
+                }
+            }
         }
         let gone = "DELETE FROM {nodes} WHERE ends < clock_timestamp() - interval '1 hour'";
         session.execute(&self.table().sql(gone), &[]).await?;
         Ok(Arc::new(session))
+    }
+
+    /// Nodes that start together take turns.
+    async fn set_up(&self, session: &Session, sql: &str) -> Result<(), FeedError> {
+        let made = session.transaction("BEGIN", async {
+            turn(session, self.table()).await?;
+            session.run("SET LOCAL client_min_messages = error").await?;
+            session.run(&self.table().sql(sql)).await
+        });
+        made.await
     }
 
     async fn session(&self) -> Result<Arc<Session>, FeedError> {
@@ -88,11 +111,12 @@ impl PostgresRoster {
 
 impl NodeRoster for PostgresRoster {
     async fn announce(&self, presence: &Presence) -> Result<(), FeedError> {
-        let sql = "INSERT INTO {nodes} (id, said, at, ends) VALUES ($1, $2, clock_timestamp(), \
-                   clock_timestamp() + $3 * interval '1 millisecond') ON CONFLICT (id) DO UPDATE \
-                   SET said = excluded.said, at = excluded.at, ends = excluded.ends";
         let lasts = presence.duration().as_secs_f64() * 1000.0;
-        self.ask(sql, &[&presence.node.id, &presence.to_text(), &lasts]).await.map(drop)
+        let (id, text) = (presence.node.id, presence.to_text());
+        if self.ask(RENEW, &[&id, &text, &lasts]).await?.is_empty() {
+            self.ask(ANNOUNCE, &[&id, &text, &lasts]).await?;
+        }
+        Ok(())
     }
 
     async fn withdraw(&self, id: Uuid) -> Result<(), FeedError> {

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio_postgres::types::ToSql;
@@ -30,6 +31,8 @@ pub(super) struct Writer {
 
 /// Records in one transaction, unless one append alone has more.
 const AT_ONCE: usize = 4096;
+/// A connection that was broken before says so sooner than this; one that hangs had its time.
+const BROKEN_WITHIN: Duration = Duration::from_secs(1);
 
 // === impl Writer ===
 
@@ -90,7 +93,7 @@ impl Writer {
             }
             Err(error) => {
                 for job in group {
-                    drop(job.answer.send(Err(same(&error))));
+                    drop(job.answer.send(Err(error.again())));
                 }
             }
         }
@@ -99,15 +102,16 @@ impl Writer {
     /// The cursor of each job's last record. A connection that broke while nothing was asked of it
     /// costs nobody an error; a record that is then there twice is one entry.
     async fn insert(&mut self, group: &[Job]) -> Result<Vec<Cursor>, FeedError> {
+        let begun = Instant::now();
         if let Some(session) = self.session.take().filter(|session| !session.is_closed()) {
             match self.insert_on(session, group).await {
-                Err(FeedError::Unreachable(error)) => {
+                Err(FeedError::Unreachable(error)) if begun.elapsed() < BROKEN_WITHIN => {
                     tracing::info!(%error, "appending again on a new connection");
                 }
                 outcome => return outcome,
             }
         }
-        let session = self.shared.connector().connect().await?;
+        let session = self.shared.connector().connect_in_haste().await?;
         prepare(&session, self.shared.table()).await?;
         self.insert_on(session, group).await
     }
@@ -154,14 +158,4 @@ async fn insert(session: &Session, shared: &Shared, group: &[Job]) -> Result<Vec
     ];
     let rows = session.rows(&sql, &values).await?;
     rows.iter().map(|row| row.try_get(0).map_err(|error| failed(&error))).collect()
-}
-
-/// The same answer for another one who waited.
-fn same(error: &FeedError) -> FeedError {
-    match error {
-        FeedError::Refused(why) => FeedError::Refused(why.clone()),
-        FeedError::Corrupt(why) => FeedError::Corrupt(why.clone()),
-        FeedError::Unreachable(why) => FeedError::Unreachable(why.to_string().into()),
-        other => FeedError::Refused(other.to_string()),
-    }
 }

@@ -14,12 +14,24 @@ use crate::revocation::FeedError;
 use super::scripts::{Keys, Script};
 use super::settings;
 
-/// The server, our keys in it, and the connection that all but the blocking reads share.
+/// The server, our keys in it, and the connections that all but the blocking reads share.
 pub(super) struct Link {
     client: Client,
     keys: Keys,
-    shared: Mutex<Shared>,
+    asks: Line,
+    /// Of the writer alone: it may wait there for replicas.
+    appends: Line,
+    /// So many must have a record before it is acknowledged.
+    replicas: u8,
     looked_at: AtomicBool,
+}
+
+/// A connection that is made when it is needed, and replaced when it is dead.
+#[derive(Default)]
+struct Line {
+    shared: Mutex<Shared>,
+    /// How much longer than usual its answers may take.
+    block: Duration,
 }
 
 #[derive(Default)]
@@ -33,18 +45,26 @@ struct Shared {
 const CONNECT: Duration = Duration::from_secs(1);
 /// How long an answer may take, beyond the time that a read was told to block.
 pub(super) const ANSWER: Duration = Duration::from_secs(2);
+/// How long replicas have to confirm what was appended.
+pub(super) const REPLICAS: Duration = Duration::from_secs(1);
 /// Failing is not repeated within this.
 const AGAIN: Duration = Duration::from_millis(100);
 
 // === impl Link ===
 
 impl Link {
-    pub(super) fn new(client: Client, keys: Keys) -> Self {
-        Self { client, keys, shared: Mutex::default(), looked_at: AtomicBool::new(false) }
+    pub(super) fn new(client: Client, keys: Keys, replicas: u8) -> Self {
+        let (asks, looked_at) = (Line::default(), AtomicBool::new(false));
+        let appends = Line { block: REPLICAS, ..Line::default() };
+        Self { client, keys, asks, appends, replicas, looked_at }
     }
 
     pub(super) const fn keys(&self) -> &Keys {
         &self.keys
+    }
+
+    pub(super) const fn replicas(&self) -> u8 {
+        self.replicas
     }
 
     /// A connection of the caller's own, whose answers may take `block` longer.
@@ -58,7 +78,7 @@ impl Link {
         let connecting = self.client.get_multiplexed_async_connection_with_config(&config);
         let mut connection = connecting.await.map_err(failed)?;
         if !self.looked_at.swap(true, Ordering::Relaxed) {
-            settings::warn(&mut connection).await;
+            settings::warn(&mut connection, self.replicas).await;
         }
         Ok(connection)
     }
@@ -69,9 +89,9 @@ impl Link {
         connecting.map_err(|_elapsed| late())?.map_err(failed)
     }
 
-    /// The connection that is shared; connects when there is none.
-    async fn shared(&self) -> Result<(MultiplexedConnection, bool), FeedError> {
-        let mut shared = self.shared.lock().await;
+    /// The line's connection, and whether it was there; connects when there is none.
+    async fn shared(&self, line: &Line) -> Result<(MultiplexedConnection, bool), FeedError> {
+        let mut shared = line.shared.lock().await;
         if let Some(connection) = &shared.connection {
             return Ok((connection.clone(), true));
         }
@@ -80,7 +100,7 @@ impl Link {
         {
             return Err(FeedError::Unreachable(problem.clone().into()));
         }
-        match self.connect(Duration::ZERO).await {
+        match self.connect(line.block).await {
             Ok(connection) => {
                 shared.connection = Some(connection.clone());
                 shared.failed = None;
@@ -93,10 +113,27 @@ impl Link {
         }
     }
 
-    /// Asks over the shared connection. One that turns out to be dead is replaced, once: every call
-    /// that we make may be made twice.
+    /// Asks over the connection that is shared.
     pub(super) async fn ask<T: FromRedisValue>(&self, asking: &Pipeline) -> Result<T, FeedError> {
-        let (mut connection, reused) = self.shared().await?;
+        self.ask_on(&self.asks, asking).await
+    }
+
+    /// The same for the writer.
+    pub(super) async fn ask_to_append<T: FromRedisValue>(
+        &self,
+        asking: &Pipeline,
+    ) -> Result<T, FeedError> {
+        self.ask_on(&self.appends, asking).await
+    }
+
+    /// A connection that turns out to be dead is replaced, once: every call that we make may be made
+    /// twice.
+    async fn ask_on<T: FromRedisValue>(
+        &self,
+        line: &Line,
+        asking: &Pipeline,
+    ) -> Result<T, FeedError> {
+        let (mut connection, reused) = self.shared(line).await?;
         let error = match asking.query_async(&mut connection).await {
             Ok(answer) => return Ok(answer),
             Err(error) => error,
@@ -104,12 +141,30 @@ impl Link {
         if !must_reconnect(&error) {
             return Err(failed(error));
         }
-        self.shared.lock().await.connection = None;
+        line.shared.lock().await.connection = None;
         if !reused || error.is_timeout() {
             return Err(failed(error));
         }
-        let (mut connection, _) = self.shared().await?;
+        let (mut connection, _) = self.shared(line).await?;
         asking.query_async(&mut connection).await.map_err(failed)
+    }
+
+    /// Whether the server takes writes: one that does not is a replica by now, or a master that was cut
+    /// off from its replicas, and says nothing of what is written elsewhere. Asked by a write that
+    /// changes nothing, and so is neither kept nor replicated.
+    pub(super) async fn takes_writes(
+        &self,
+        mut connection: MultiplexedConnection,
+    ) -> Result<(), FeedError> {
+        let mut probe = redis::cmd("HDEL");
+        probe.arg(&self.keys.meta).arg("");
+        match probe.query_async::<i64>(&mut connection).await {
+            Err(error) if matches!(&*first(&error).0, "READONLY" | "NOREPLICAS") => {
+                Err(failed(error))
+            }
+            // A right that is missing, or a disk that is full, hides nothing that is written elsewhere.
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     /// Runs a script over the shared connection.
@@ -146,10 +201,12 @@ pub(super) fn failed(error: RedisError) -> FeedError {
         "READONLY" => refused("this Redis is a replica"),
         "OOM" | "MISCONF" => refused("Redis can't keep what it is given"),
         "WRONGTYPE" => FeedError::Corrupt(format!("a key holds something else: {text}")),
-        "" | "LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" => match error.kind() {
-            ErrorKind::Parse | ErrorKind::UnexpectedReturnType => FeedError::Corrupt(text),
-            _ => FeedError::Unreachable(Box::new(error)),
-        },
+        "" | "LOADING" | "MASTERDOWN" | "NOREPLICAS" | "CLUSTERDOWN" | "TRYAGAIN" => {
+            match error.kind() {
+                ErrorKind::Parse | ErrorKind::UnexpectedReturnType => FeedError::Corrupt(text),
+                _ => FeedError::Unreachable(Box::new(error)),
+            }
+        }
         _ => FeedError::Refused(text),
     }
 }

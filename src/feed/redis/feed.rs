@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join;
 use redis::Value;
 use redis::aio::MultiplexedConnection;
 use uuid::Uuid;
@@ -124,6 +125,9 @@ impl RevocationFeed for RedisFeed {
     async fn load(&mut self) -> Result<Checkpoint, FeedError> {
         self.ready.clear();
         (self.reading, self.connection, self.looked) = (None, None, None);
+        let connection = self.link.connect(LOOK).await?;
+        self.link.takes_writes(connection.clone()).await?;
+        self.connection = Some(connection);
         if let Some(place) = &self.place {
             judge_memory(&self.link, place).await?;
         }
@@ -214,14 +218,16 @@ async fn send_live(link: &Link, sender: &LiveSender) -> Result<(), FeedError> {
     Ok(())
 }
 
-/// In one step: is it the same memory, is our entry still there, and what follows it.
+/// In one step: is it the same memory, is our entry still there, and what follows it. And whether it is
+/// still the server that takes what is written.
 async fn look(
     link: &Link,
     connection: &mut MultiplexedConnection,
     place: &Place,
 ) -> Result<(Vec<Entry>, bool), FeedError> {
     let (read, keys) = (place.read.text(), link.keys());
-    let (epoch, whole, ours, rest): (Option<String>, Option<f64>, Value, Value) = redis::pipe()
+    let mut asking = redis::pipe();
+    asking
         .atomic()
         .cmd("HGET")
         .arg(&keys.meta)
@@ -238,10 +244,12 @@ async fn look(
         .arg(format!("({read}"))
         .arg("+")
         .arg("COUNT")
-        .arg(AT_ONCE)
-        .query_async(connection)
-        .await
-        .map_err(failed)?;
+        .arg(AT_ONCE);
+    let probing = link.takes_writes(connection.clone());
+    let (writes, looked) = join(probing, asking.query_async(connection)).await;
+    writes?;
+    let (epoch, whole, ours, rest): (Option<String>, Option<f64>, Value, Value) =
+        looked.map_err(failed)?;
     let same = epoch.as_ref() == Some(&place.epoch) && whole.is_some();
     if !same || entries(&ours)?.is_empty() {
         return Err(FeedError::Truncated(place.told.cursor()));

@@ -2,21 +2,28 @@
 
 use std::sync::Arc;
 
+use tokio::sync::{mpsc, oneshot};
+
 use crate::clock::UnixTime;
 use crate::feed::listing::{canonical, first, is_beyond, matches};
 use crate::revocation::{Cursor, FeedError, Filter, Name, Page, Revocation, RevocationLog, wire};
 
 use super::connection::Link;
-use super::entry::{self, Id};
+use super::entry;
 use super::fold::fold;
 use super::pages::{Pages, after_name};
 use super::scripts::Script;
+use super::writer::{Job, Writer};
 
 /// The way to write to the store and to list it; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct RedisLog {
     link: Arc<Link>,
+    jobs: mpsc::Sender<Job>,
 }
+
+/// Appends that wait for the writer.
+const WAITING: usize = 4096;
 
 /// Entries of the log that are kept for readers who fall behind.
 const LOG_KEPT: usize = 65_536;
@@ -28,8 +35,10 @@ const PAGE: usize = 2048;
 // === impl RedisLog ===
 
 impl RedisLog {
-    pub(super) const fn new(link: Arc<Link>) -> Self {
-        Self { link }
+    pub(super) fn new(link: Arc<Link>) -> Self {
+        let (jobs, queue) = mpsc::channel(WAITING);
+        tokio::spawn(Writer::new(Arc::clone(&link), queue).run());
+        Self { link, jobs }
     }
 }
 
@@ -46,9 +55,10 @@ impl RevocationLog for RedisLog {
         if records.is_empty() {
             return Ok(fold(&self.link).await?.upto.cursor());
         }
-        let id: String = self.link.run(&Script::append(records)).await?;
-        let id = Id::parse(&id).ok_or_else(|| FeedError::Corrupt(format!("{id:?} is no id")))?;
-        Ok(id.cursor())
+        let gone = || FeedError::Unreachable("the writer has ended".into());
+        let (answer, answered) = oneshot::channel();
+        self.jobs.send(Job { records, answer }).await.map_err(|_gone| gone())?;
+        answered.await.map_err(|_gone| gone())?
     }
 
     async fn list(

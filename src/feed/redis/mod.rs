@@ -7,7 +7,8 @@
 //!   somebody else trimmed, emptied or replaced the stream, and the store's epoch changes.
 //! * A reader's cursor is the id of an entry. While that entry is there nothing after it was lost; when it
 //!   is gone and we did not trim it, Redis has forgotten acknowledged records: the epoch changes too.
-//! * Every heartbeat is a transaction that saw the epoch, the cursor's entry and nothing after it.
+//! * Every heartbeat is a transaction that saw the epoch, the cursor's entry and nothing after it, on a
+//!   server that takes writes.
 //!
 //! Keys (`S` is `revocation.redis.stream`): `S`, `{S}:live` (entries in the order of their names),
 //! `{S}:expiry` (names by expiry), `{S}:meta` (`epoch`, `folded`, `first`), `{S}:nodes` (who follows).
@@ -30,6 +31,7 @@ mod pages;
 mod roster;
 mod scripts;
 mod settings;
+mod writer;
 
 pub use feed::RedisFeed;
 pub use log::RedisLog;
@@ -42,6 +44,7 @@ use scripts::Keys;
 #[derive(Clone)]
 pub struct RedisStore {
     link: Arc<Link>,
+    log: RedisLog,
 }
 
 // === impl RedisStore ===
@@ -50,8 +53,9 @@ impl RedisStore {
     /// Prepares what connecting needs; a file that can't be read or a URL that can't be meant is
     /// [`FeedError::Refused`].
     pub async fn open(config: &RedisConfig) -> Result<Self, FeedError> {
-        let link = Link::new(client(config)?, Keys::of(&config.stream));
-        Ok(Self { link: Arc::new(link) })
+        let link = Arc::new(Link::new(client(config)?, Keys::of(&config.stream), config.replicas));
+        let log = RedisLog::new(Arc::clone(&link));
+        Ok(Self { link, log })
     }
 
     /// A new reader, from the start.
@@ -61,7 +65,7 @@ impl RedisStore {
 
     /// The writing side.
     pub fn log(&self) -> RedisLog {
-        RedisLog::new(Arc::clone(&self.link))
+        self.log.clone()
     }
 
     /// Who follows the store.

@@ -45,12 +45,17 @@ macro_rules! with_epoch {
     };
 }
 
-/// Adds records; answers with the id of the last.
+/// Adds records, several times a number and as many of them; answers with the id of the last of each.
 const APPEND: &str = with_epoch!(
     "epoch() \
-     local id \
-     for i = 2, #ARGV do id = redis.call('XADD', KEYS[1], '*', 'r', ARGV[i]) end \
-     return id"
+     local ids, i = {}, 2 \
+     while i <= #ARGV do \
+       local id \
+       for n = i + 1, i + ARGV[i] do id = redis.call('XADD', KEYS[1], '*', 'r', ARGV[n]) end \
+       ids[#ids + 1] = id \
+       i = i + 1 + ARGV[i] \
+     end \
+     return ids"
 );
 
 /// What is not folded yet: epoch, `folded`, up to `ARGV[2]` entries after it.
@@ -124,9 +129,13 @@ impl Keys {
 // === impl Script ===
 
 impl Script {
-    pub(super) fn append(records: Vec<Vec<u8>>) -> Self {
+    /// Of several who append, the records of each.
+    pub(super) fn append<'r>(groups: impl IntoIterator<Item = &'r [Vec<u8>]>) -> Self {
         let mut script = Self::new(APPEND, [candidate()]);
-        script.arguments.extend(records);
+        for records in groups {
+            script.arguments.push(records.len().to_string().into_bytes());
+            script.arguments.extend_from_slice(records);
+        }
         script
     }
 

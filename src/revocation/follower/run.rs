@@ -115,6 +115,7 @@ impl Applier {
 
     fn record(&self, record: &Revocation, at: &Cursor, memory: &mut Memory, run: &mut Run) -> bool {
         let believed = memory.believes(record);
+        self.note_born_expired(record, at, &mut memory.born_expired);
         if believed {
             self.revocations.apply(record);
         } else {

@@ -224,6 +224,20 @@ async fn what_can_not_be_decoded_is_counted_and_passed_over() {
 }
 
 #[tokio::test]
+async fn what_had_expired_before_it_was_published_is_counted() {
+    let scene = Scene::new([checkpoint(1, 5, &[])]);
+    assert!(scene.applied.loaded().await);
+    scene.until(|status| status.connected).await;
+    // It is 150.
+    scene.record(6, revoke("jti", "a", None, 100));
+    scene.record(7, revoke("jti", "b", None, 152));
+    scene.record(8, revoke("jti", "c", None, 400));
+    scene.record(9, reinstate("jti", "a"));
+    scene.reached(9).await;
+    assert_eq!(scene.metrics.revocation_born_expired.get(), 1);
+}
+
+#[tokio::test]
 async fn only_a_heartbeat_at_our_cursor_makes_fresh() {
     let scene = Scene::new([checkpoint(1, 5, &[])]);
     scene.reached(5).await;

@@ -18,9 +18,13 @@ mod nats;
 mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "redis")]
+mod redis_pair;
 
 #[cfg(feature = "postgres")]
 pub use postgres::Postgres;
+#[cfg(feature = "redis")]
+pub use redis_pair::RedisPair;
 
 /// A broker that things happen to. It keeps what it acknowledged, unless it is told to forget.
 pub trait Broker {

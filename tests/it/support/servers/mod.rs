@@ -6,6 +6,8 @@ pub mod nats;
 pub mod postgres;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[cfg(feature = "redis")]
+pub mod switch;
 
 use std::process::{Child, Command, Stdio};
 

@@ -59,6 +59,7 @@ impl RedisServer {
         RedisConfig {
             url: StoreUrl::new(&self.url()),
             stream: "portcullis:revocations".to_owned(),
+            replicas: 0,
             username: None,
             password: None,
             tls: None,
