@@ -11,8 +11,9 @@ PEERS = {"portcullis": "revocations", "haproxy": "revocations", "nginx": "plain"
 PAUSE_RATE, EVENT_AT = 2_000, 3
 EVENTS = {"nothing else": None, "reload each second": "reload", "key set changed each second": "rotate", "import of a million": "fill",
           "sweep of a million": "sweep"}
-# Entries are imported with this many seconds to live; they are swept a minute after they expire, for clocks that are behind.
-LIVES, MARGIN = 15, 60
+# Entries are imported with this many seconds to live; they expire a minute after that and are swept another minute later, for clocks that
+# are ahead or behind.
+LIVES, MARGIN = 5, 120
 
 
 def comparison():
