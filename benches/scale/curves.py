@@ -6,13 +6,14 @@ import load
 from gate import BODIES, FIRST_PORT, Gate, forged, say
 from rsa import KeySet
 
-# x; the gate; the load and its requests; how many answers must be other than 200; what is open or written meanwhile.
-Point = namedtuple("Point", "series x gate load requests refused beside thread")
-Curve = namedtuple("Curve", "title axis points notes memory")
+# Its line and x; the gate; the load and its requests; whether they must be refused; what is open or written meanwhile; whose CPU time
+# counts; how many seconds pass before it does.
+Point = namedtuple("Point", "series x gate load requests refused beside thread ramp")
+Curve = namedtuple("Curve", "title axis points notes memory")  # memory: whether the table says it
 
 
-def point(series, x, gate, run=None, requests=lambda gate: gate.requests(), refused=False, beside=None, thread=""):
-    return Point(series, x, gate, run or load.wrk(), requests, refused, beside, thread)
+def point(series, x, gate, run=None, requests=lambda gate: gate.requests(), refused=False, beside=None, thread="", ramp=0):
+    return Point(series, x, gate, run or load.wrk(), requests, refused, beside, thread, ramp)
 
 
 def checked_each_time(gate):
@@ -49,7 +50,7 @@ def entries(asked):
 def connections(_):
     most = 9500
     gate = Gate("connections")
-    points = [point("all of them busy", count, gate, load.wrk(count)) for count in (100, 1000, most)]
+    points = [point("all of them busy", count, gate, load.wrk(count), beside=load.Opened, ramp=1 + count // 1500) for count in (100, 1000, most)]
     points += [point("100 busy, the others idle", count, gate, load.wrk(100), beside=lambda gate, count=count: load.Idle(gate, count - 100, gate.requests()))
                for count in (100, 1000, most)]
     return Curve("Connections", "connections", points, f"Kept connections. {most:,} and not 10,000, because each busy one has another to the upstream and a "
@@ -98,8 +99,8 @@ def once(point, seconds):
     beside = point.beside(gate) if point.beside else None
     try:
         before = gate.cpu(point.thread)
-        got = point.load(gate, requests, seconds)
-        spent = gate.cpu(point.thread) - before
+        got = point.load(gate, requests, seconds) if not point.ramp else load.steady(point.load, point.ramp, gate, requests, seconds)
+        spent = got.pop("cpu", None) or gate.cpu(point.thread) - before
     finally:
         told = beside.close() if beside else None
     wrong = got["n"] - got["bad"] if point.refused else got["bad"]
@@ -137,5 +138,5 @@ def measure(make, asked):
                      "most": max(run["cpu_us"] for run in seen), "rps": middle("rps"), "mb": middle("mb"), "start_mb": memory[point.gate.name],
                      **({"p99": middle("p99")} if "p99" in seen[0] else {}),
                      **({"told": middle("told")} if seen[0]["told"] is not None else {})})
-    return {"title": curve.title, "axis": curve.axis, "notes": curve.notes, "memory": curve.memory, "rows": rows,
+    return {"title": curve.title, "axis": curve.axis, "notes": curve.notes, "memory": curve.memory, "rows": rows, "told": "connections to the upstream, opened" if make is connections else "written a second",
             "seconds": asked.seconds, "rounds": asked.rounds}

@@ -60,6 +60,31 @@ def openloop(rate, connections=256, skip=1):
     return run
 
 
+def steady(run, ramp, gate, requests, seconds):
+    """The load after it has run for a while: by then all connections are open. What is answered is counted by the gateway itself."""
+    look = lambda: (gate.cpu(), gate.metric("portcullis_requests_total"), time.monotonic())
+    whole = {}
+    thread = threading.Thread(target=lambda: whole.update(run(gate, requests, ramp + seconds + 1)))
+    thread.start()
+    time.sleep(ramp)
+    first = look()
+    time.sleep(seconds)
+    cpu, count, at = (after - before for before, after in zip(first, look()))
+    thread.join()
+    return {**whole, "cpu": cpu, "n": count, "us": at * 1e6}
+
+
+class Opened:
+    """Counts the connections that are opened to the upstream."""
+
+    def __init__(self, gate):
+        self.count = lambda: gate.metric("portcullis_upstream_connections_total")
+        self.before = self.count()
+
+    def close(self):
+        return self.count() - self.before
+
+
 class Idle:
     """So many open connections that have each had one answer and ask no more."""
 
@@ -77,6 +102,7 @@ class Idle:
     def close(self):
         for connection in self.open:
             connection.close()
+        return 0
 
 
 class Writer:

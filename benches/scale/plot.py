@@ -64,7 +64,7 @@ def curve_plot(curve):
 def curve_table(curve):
     told, late, memory = (*(all(key in row for row in curve["rows"]) for key in ("told", "p99")), curve["memory"])
     head = ["", curve["axis"].split(" (")[0], "CPU µs a request", "least to most", "requests/s"]
-    head += ["p99"] * late + ["resident after start"] * memory + ["written a second"] * told
+    head += ["p99"] * late + ["resident after start"] * memory + [curve.get("told", "beside")] * told
     out = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for row in curve["rows"]:
         cells = [row["series"], f'{row["x"]:,}', f'**{row["us"]:,.1f}**', f'{row["least"]:,.1f}–{row["most"]:,.1f}', f'{row["rps"]:,.0f}']
