@@ -33,6 +33,8 @@ pub struct Database {
 }
 
 static SHARED: OnceLock<PostgresServer> = OnceLock::new();
+/// A cluster that never runs: the others are copies of it, since making one takes seconds.
+static TEMPLATE: OnceLock<PostgresServer> = OnceLock::new();
 static DATABASES: AtomicU32 = AtomicU32::new(0);
 
 /// Where it is called as long as only its socket counts.
@@ -57,6 +59,28 @@ impl PostgresServer {
 
     /// One that may listen on this port, if the settings say so.
     pub fn start_at(port: u16, settings: &[&str]) -> Self {
+        let template = TEMPLATE.get_or_init(Self::template);
+        let mut server = Self::without_data(port);
+        run(Command::new("cp").arg("-a").arg(&template.data).arg(&server.data));
+        server.up(settings);
+        server
+    }
+
+    fn template() -> Self {
+        let it = Self::without_data(USUAL);
+        let mut initdb = as_postgres("initdb");
+        run(initdb
+            .args(["--no-sync", "-A", "trust", "-U", "postgres", "-E", "UTF8", "-D"])
+            .arg(&it.data));
+        let configuration = it.data.join("postgresql.conf");
+        let mut text = fs::read_to_string(&configuration).expect("a configuration");
+        text += "listen_addresses = ''\nmax_connections = 300\nmax_prepared_transactions = 5\n";
+        fs::write(&configuration, text).expect("written");
+        it
+    }
+
+    /// A folder, and who removes it.
+    fn without_data(port: u16) -> Self {
         let folder = tempfile::Builder::new().prefix("pg-").tempdir().expect("a folder").keep();
         let data = folder.join("data");
         if is_root() {
@@ -70,17 +94,7 @@ impl PostgresServer {
             .process_group(0)
             .spawn()
             .expect("a shell");
-        let mut initdb = as_postgres("initdb");
-        run(initdb
-            .args(["--no-sync", "-A", "trust", "-U", "postgres", "-E", "UTF8", "-D"])
-            .arg(&data));
-        let configuration = data.join("postgresql.conf");
-        let mut text = fs::read_to_string(&configuration).expect("a configuration");
-        text += "listen_addresses = ''\nmax_connections = 300\nmax_prepared_transactions = 5\n";
-        fs::write(&configuration, text).expect("written");
-        let mut server = Self { folder, data, port, server: None, watcher };
-        server.up(settings);
-        server
+        Self { folder, data, port, server: None, watcher }
     }
 
     /// Starts the server on what is there.
