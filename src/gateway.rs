@@ -7,6 +7,7 @@ mod desk;
 mod entry;
 mod explain;
 mod serve;
+mod verdict;
 mod vigil;
 mod watch;
 
@@ -21,11 +22,10 @@ use hyper::body::Incoming;
 
 use crate::access::{Access, AccessRule, Leave, Permit};
 use crate::clock::{Clock, UnixTime};
-use crate::config::ErrorProfile;
 use crate::forward::{Exchange, Forwarder, ResponseBody};
 use crate::observe::{AccessLog, Metrics};
 use crate::peer::Peer;
-use crate::reject::{Asked, Rejection, Said};
+use crate::reject::Rejection;
 use crate::request;
 use crate::revocation::{Named, Principal, Revocations};
 use crate::route;
@@ -35,10 +35,12 @@ use crate::token::{BearerError, Credential, Found, TokenCache};
 pub use desk::{Desk, Pending};
 pub use entry::RecordedBody;
 pub use explain::{AnswerTold, Check, Explained, Inquiry, TokenTold};
+pub use verdict::{Admitted, Refused};
 
 use credential_body::read_body;
 use entry::Entry;
 use serve::Served;
+use verdict::{Moment, conclude};
 use vigil::Judge;
 
 /// What all workers share. Immutable but for the snapshot's swap and the one revocation set.
@@ -58,39 +60,6 @@ pub struct Gateway {
 enum Answer {
     Forwarded(Response<ResponseBody>),
     Served(Served),
-}
-
-/// A request that may go on, and where.
-#[derive(Debug)]
-pub struct Admitted {
-    /// The route that took it.
-    pub route: Arc<Route>,
-    /// The verified token, when one was shown.
-    pub token: Option<Arc<Named>>,
-    /// The leave to forward it, or what it still waits for.
-    pub leave: Leave,
-    /// What a route in shadow would have refused it for.
-    pub shadowed: Option<Rejection>,
-}
-
-/// A request's head and the time at which it is judged.
-#[derive(Clone, Copy)]
-struct Moment<'a> {
-    head: &'a Parts,
-    now: UnixTime,
-}
-
-/// A refusal, and the route that was found before it.
-#[derive(Debug)]
-pub struct Refused {
-    /// The route, when there was one.
-    pub route: Option<Arc<Route>>,
-    /// The token, when it was verified.
-    pub token: Option<Arc<Named>>,
-    /// Why.
-    pub rejection: Rejection,
-    /// In flask-jwt-extended's words, where the route answers in them.
-    pub said: Option<Said>,
 }
 
 // === impl Gateway ===
@@ -347,52 +316,6 @@ impl Gateway {
         named.verified().is_current(now)?;
         Ok(named)
     }
-}
-
-// === impl Refused ===
-
-impl Refused {
-    /// A refusal that is not about a token.
-    const fn of(rejection: Rejection) -> Self {
-        Self { route: None, token: None, rejection, said: None }
-    }
-
-    /// The same, when the route is known.
-    fn on(route: &Arc<Route>, rejection: Rejection) -> Self {
-        Self { route: Some(Arc::clone(route)), ..Self::of(rejection) }
-    }
-}
-
-/// What has been decided, with the words for it.
-fn conclude(
-    snapshot: &Snapshot,
-    route: Arc<Route>,
-    token: Option<Arc<Named>>,
-    leave: Result<Leave, Rejection>,
-    at: Moment<'_>,
-) -> Result<Admitted, Refused> {
-    match leave {
-        Ok(leave) => Ok(Admitted { route, token, leave, shadowed: None }),
-        Err(rejection) if route.shadow && rejection.is_about_the_token() => Ok(Admitted {
-            route,
-            token,
-            leave: Leave::Given(Permit::anonymous()),
-            shadowed: Some(rejection),
-        }),
-        Err(rejection) => {
-            let claims = token.as_ref().map(|named| named.verified().claims());
-            let (verifier, Moment { head, now }) = (&snapshot.verifier, at);
-            let said = flask_rule(&route).and_then(|rule| {
-                Said::of(&rejection, &Asked { head, rule, verifier, claims, now })
-            });
-            Err(Refused { route: Some(route), token, rejection, said })
-        }
-    }
-}
-
-/// The rule of a route that answers in flask-jwt-extended's words; nobody else asks for them.
-fn flask_rule(route: &Route) -> Option<&AccessRule> {
-    route.access.rule().filter(|_| route.errors == ErrorProfile::Flask)
 }
 
 /// Tokens the cache keeps at the most.

@@ -81,7 +81,7 @@ impl Link {
     }
 
     /// Whether it can carry another request after this one. From now on it wakes nobody.
-    pub(super) fn rest(&mut self) -> bool {
+    pub(super) fn rest(&self) -> bool {
         if !self.outgoing.is_done() || !self.read.is_empty() {
             return false;
         }

@@ -57,7 +57,7 @@ fn entries_and_bytes_are_bounded() {
     assert!((1..=100).contains(&by_entries.len()), "{}", by_entries.len());
     assert!((1..=200).contains(&by_bytes.len()), "{}", by_bytes.len());
     by_bytes.insert(&"x".repeat(MAX_TOKEN + 1), 1, 0);
-    assert_eq!(by_bytes.find(&"x".repeat(MAX_TOKEN + 1), 1), None);
+    assert_eq!(by_bytes.find("x".repeat(MAX_TOKEN + 1), 1), None);
 }
 
 #[test]
