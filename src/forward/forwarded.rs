@@ -19,15 +19,15 @@ const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
-/// Sets the fields of a request that came from `peer` for `host`. `trusted`: what the peer says about
-/// those before it is kept.
+/// Sets the fields of a request that came from `peer` for `host`. `believed`: what the peer says about
+/// those before it is there, and kept; else there is nothing of the family.
 pub(super) fn set(
     (headers, own): (&mut HeaderMap, &mut OwnFields),
     peer: &Peer,
     host: &HeaderValue,
-    trusted: bool,
+    believed: bool,
 ) {
-    if trusted {
+    if believed {
         if headers.contains_key(header::FORWARDED) {
             let client = peer.client.ip().to_canonical();
             continue_forwarded(headers, client, peer.scheme, host);
@@ -35,8 +35,6 @@ pub(super) fn set(
         if headers.contains_key(FOR) {
             continue_list(headers, &FOR, &peer.address);
         }
-    } else {
-        strip(headers);
     }
     let fields = [
         (FOR, peer.address.clone()),
@@ -45,7 +43,7 @@ pub(super) fn set(
         (HOST, host.clone()),
         (PORT, peer.port.clone()),
     ];
-    own.extend(fields.into_iter().filter(|(name, _)| !(trusted && headers.contains_key(name))));
+    own.extend(fields.into_iter().filter(|(name, _)| !(believed && headers.contains_key(name))));
 }
 
 /// The client's own address: the peer's, or what trusted proxies say about it, nearest untrusted first.
@@ -65,16 +63,16 @@ pub fn client_address(headers: &HeaderMap, peer: SocketAddr, trusted: &TrustedPr
     client
 }
 
+/// Whether the name is of the family.
+pub(super) fn is_forwarded(name: &HeaderName) -> bool {
+    let text = name.as_str();
+    text.starts_with("x-forwarded") || text == "forwarded" || text == "x-real-ip"
+}
+
 /// Removes everything of the family, also the members we do not know.
-fn strip(headers: &mut HeaderMap) {
-    let family: SmallVec<[HeaderName; 4]> = headers
-        .keys()
-        .filter(|name| {
-            let text = name.as_str();
-            text.starts_with("x-forwarded") || text == "forwarded" || text == "x-real-ip"
-        })
-        .cloned()
-        .collect();
+pub(super) fn strip(headers: &mut HeaderMap) {
+    let family: SmallVec<[HeaderName; 4]> =
+        headers.keys().filter(|name| is_forwarded(name)).cloned().collect();
     for name in &family {
         headers.remove(name);
     }
@@ -125,6 +123,9 @@ mod tests {
     /// The head that is sent.
     fn set(mut headers: HeaderMap, peer: &Peer, trusted: bool) -> HeaderMap {
         let mut own = OwnFields::new();
+        if !trusted {
+            strip(&mut headers);
+        }
         super::set((&mut headers, &mut own), peer, &AUTHORITY, trusted);
         assert!(own.iter().all(|(name, _)| !headers.contains_key(name)));
         headers.extend(own);

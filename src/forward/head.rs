@@ -13,7 +13,7 @@ use crate::request::{self, IdentityNames};
 use crate::token::TokenSource;
 
 use super::error::ForwardError;
-use super::request_id::{RequestId, X_REQUEST_ID, check_trace};
+use super::request_id::{RequestId, X_REQUEST_ID, check_trace, is_trace};
 use super::upload::Upload;
 use super::{credential, forwarded, hop, http1, identity};
 
@@ -33,27 +33,77 @@ pub(super) struct Setting<'r> {
 /// one up.
 pub(super) type OwnFields = SmallVec<[(HeaderName, HeaderValue); 10]>;
 
+/// Fields that are removed or written anew, if they are there: one walk over a head, most of which have none,
+/// costs less than a look-up of each.
+#[derive(Default)]
+struct There {
+    host: bool,
+    hop_by_hop: bool,
+    length: bool,
+    cookies: bool,
+    trace: bool,
+    request_id: bool,
+    forwarded: bool,
+    identity: bool,
+}
+
+// === impl There ===
+
+impl There {
+    fn of(headers: &HeaderMap, identity: &IdentityNames) -> Self {
+        let mut there = Self::default();
+        for name in headers.keys() {
+            there.host |= name == header::HOST;
+            there.hop_by_hop |= hop::is_hop_by_hop(name);
+            there.length |= name == header::CONTENT_LENGTH;
+            there.cookies |= name == header::COOKIE;
+            there.trace |= is_trace(name);
+            there.request_id |= name == X_REQUEST_ID;
+            there.forwarded |= forwarded::is_forwarded(name);
+            there.identity |= identity.matches(name);
+        }
+        there
+    }
+}
+
+// === free functions ===
+
 /// Makes of a client's head the one for the upstream: one HTTP/1.1 message with one meaning.
 pub(super) fn prepare(
     parts: &mut Parts,
     upload: &Upload,
     setting: &Setting<'_>,
 ) -> Result<OwnFields, ForwardError> {
+    let there = There::of(&parts.headers, setting.identity);
     let host = host(parts)?;
-    hop::strip_request(&mut parts.headers, setting.forward.trailers);
-    identity::strip(&mut parts.headers, setting.identity);
-    set_framing(parts, upload);
-    join_cookies(&mut parts.headers);
+    if there.hop_by_hop {
+        hop::strip_request(&mut parts.headers, setting.forward.trailers);
+    }
+    if there.identity {
+        identity::strip(&mut parts.headers, setting.identity);
+    }
+    set_framing(parts, upload, there.length);
+    if there.cookies {
+        join_cookies(&mut parts.headers);
+    }
     if !setting.forward.token {
         credential::remove(parts, setting.token_from)?;
     }
     let (headers, mut own) = (&mut parts.headers, OwnFields::new());
-    check_trace(headers);
-    forwarded::set((headers, &mut own), setting.peer, &host, setting.trusted);
-    if !headers.contains_key(header::HOST) {
+    if there.trace {
+        check_trace(headers);
+    }
+    if there.forwarded && !setting.trusted {
+        forwarded::strip(headers);
+    }
+    let believed = there.forwarded && setting.trusted;
+    forwarded::set((headers, &mut own), setting.peer, &host, believed);
+    if !there.host {
         own.push((header::HOST, host));
     }
-    headers.remove(X_REQUEST_ID);
+    if there.request_id {
+        headers.remove(X_REQUEST_ID);
+    }
     own.push((X_REQUEST_ID, setting.request_id.as_header().clone()));
     identity::set(&mut own, setting.permit, &setting.forward.claims);
     Ok(own)
@@ -81,12 +131,12 @@ fn host(parts: &Parts) -> Result<HeaderValue, ForwardError> {
 }
 
 /// One framing: a body of known length says it, an unknown one is chunked, whatever the method.
-fn set_framing(parts: &mut Parts, upload: &Upload) {
+fn set_framing(parts: &mut Parts, upload: &Upload, declared: bool) {
     let headers = &mut parts.headers;
     if upload.is_end_stream() {
         // Whatever an HTTP/2 client declared: there is no body, and nothing may wait for one.
         let usual = matches!(parts.method, Method::POST | Method::PUT | Method::PATCH);
-        if usual || headers.contains_key(header::CONTENT_LENGTH) {
+        if usual || declared {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         return;

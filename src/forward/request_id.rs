@@ -72,6 +72,11 @@ impl fmt::Display for RequestId {
 
 // === free functions ===
 
+/// Whether the field is of a trace context.
+pub(super) fn is_trace(name: &HeaderName) -> bool {
+    name == TRACEPARENT || name == TRACESTATE
+}
+
 /// Removes a trace context that is not one (W3C Trace Context §3.2); a valid one passes untouched.
 pub(super) fn check_trace(headers: &mut HeaderMap) {
     let mut given = headers.get_all(TRACEPARENT).iter();
