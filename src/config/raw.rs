@@ -17,7 +17,7 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 use super::error::ConfigError;
-use super::reference::{self, Given};
+use super::reference;
 use hidden::{hide, hide_secrets};
 
 /// What is said of what a later version has.
@@ -293,7 +293,7 @@ impl<'d> Table<'d> {
         }
     }
 
-    /// Blames every key that is unknown or not yet there; only its values are then out of sight.
+    /// Blames every key that is unknown; only its values are then out of sight.
     fn judge_keys(&self) {
         let known = reference::children(&self.shape);
         if known.contains(&"*") {
@@ -302,28 +302,23 @@ impl<'d> Table<'d> {
         let mut blamed = 0;
         for (key, value) in self.entries {
             let name: &str = key.get_ref();
-            let later = reference::given(&path(&self.shape, name)) == Some(Given::Later);
-            if known.contains(&name) && !later {
+            if known.contains(&name) {
                 continue;
             }
             hide(&value.span(), value.get_ref(), &mut self.source.found.borrow_mut().hidden);
             blamed += 1;
             if blamed <= MOST_UNKNOWN {
-                self.blame_key(key, later, &known);
+                self.blame_key(key, &known);
             }
         }
     }
 
-    fn blame_key(&self, key: &Spanned<DeString<'_>>, later: bool, known: &[&str]) {
+    fn blame_key(&self, key: &Spanned<DeString<'_>>, known: &[&str]) {
         let name: &str = key.get_ref();
-        let (problem, help) = if later {
-            (NOT_YET.to_owned(), None)
-        } else {
-            let valid = || format!("valid keys here: {}", known.join(", "));
-            let help = nearest(name, known).unwrap_or_else(valid);
-            (format!("unknown key {}", quoted(name)), Some(help))
-        };
-        self.source.blame(&path(&self.key, name), Some(key.span()), problem, help);
+        let problem = format!("unknown key {}", quoted(name));
+        let valid = || format!("valid keys here: {}", known.join(", "));
+        let help = nearest(name, known).unwrap_or_else(valid);
+        self.source.blame(&path(&self.key, name), Some(key.span()), problem, Some(help));
     }
 }
 

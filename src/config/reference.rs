@@ -23,11 +23,9 @@ pub enum Given {
     Default(&'static str),
     /// What these words say.
     Otherwise(&'static str),
-    /// It is known by name only: a later version has it.
-    Later,
 }
 
-use Given::{Default, Later, Otherwise, Required};
+use Given::{Default, Otherwise, Required};
 
 /// All keys, in the order of the documentation.
 #[rustfmt::skip] // a table reads best with a row on a line
@@ -204,17 +202,10 @@ pub(super) fn children(table: &str) -> Vec<&'static str> {
     names
 }
 
-/// What holds for a key that is a value rather than a table.
-pub(super) fn given(path: &str) -> Option<Given> {
-    KEYS.iter().find(|key| key.path == path).map(|key| key.given)
-}
-
 /// Whether the last step of a key's path is a name whose values may be shown whatever they are.
 pub(super) fn holds_no_secret(name: &str) -> bool {
     let last = |path: &'static str| path.rsplit('.').next();
-    let harmless = |key: &Key| {
-        !matches!(key.given, Later) && !matches!(key.kind, "secret" | "URL" | "store URL")
-    };
+    let harmless = |key: &Key| !matches!(key.kind, "secret" | "URL" | "store URL");
     let mut rows = KEYS.iter().filter(|key| last(key.path) == Some(name)).peekable();
     rows.peek().is_some() && rows.all(harmless)
 }
