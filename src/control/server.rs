@@ -33,7 +33,7 @@ const CORES_EACH: usize = 2;
 /// At most.
 const WORKERS: usize = 4;
 /// From accept, or the last answer, to a whole head.
-const HEAD_TIME: Duration = Duration::from_secs(10);
+pub(super) const HEAD_TIME: Duration = Duration::from_secs(10);
 /// A request's head, in bytes.
 const HEAD_BYTES: usize = 32 * 1024;
 /// How long a drain waits for calls under way.
@@ -53,6 +53,7 @@ pub struct BoundControl {
     listener: Bound,
     credentials: Credentials,
     connections: usize,
+    head_time: Duration,
 }
 
 /// Where the port listens.
@@ -93,6 +94,13 @@ enum Accepting {
     Unix(tokio::net::UnixListener),
 }
 
+/// What serves connections, and knows those that are open.
+struct Serving<G> {
+    http: http1::Builder,
+    shared: Arc<Shared<G>>,
+    graceful: GracefulShutdown,
+}
+
 /// One accepted connection.
 enum Accepted {
     Tcp(tokio::net::TcpStream, SocketAddr),
@@ -119,7 +127,7 @@ impl Control {
                 })?,
         };
         let credentials = Credentials::open(config)?;
-        Ok(BoundControl { listener, credentials, connections: CONNECTIONS })
+        Ok(BoundControl { listener, credentials, connections: CONNECTIONS, head_time: HEAD_TIME })
     }
 }
 
@@ -138,6 +146,12 @@ impl BoundControl {
     #[cfg(test)]
     pub(super) fn with_connections(self, connections: usize) -> Self {
         Self { connections, ..self }
+    }
+
+    /// Less time for a head than usual, for a test that waits for its end.
+    #[cfg(test)]
+    pub(super) fn with_head_time(self, head_time: Duration) -> Self {
+        Self { head_time, ..self }
     }
 
     /// Serves on threads of its own, so that a busy data plane does not silence it.
@@ -167,14 +181,13 @@ impl BoundControl {
                 (Accepting::Unix(tokio::net::UnixListener::from_std(listener)?), Some(file))
             }
         };
-        let shared = Arc::new(Shared::new(house, self.credentials));
-        let graceful = GracefulShutdown::new();
+        let serving = Serving::new(Shared::new(house, self.credentials), self.head_time);
         tokio::select! {
-            () = accept_all(&listener, &shared, &graceful, self.connections) => {}
+            () = serving.accept_all(&listener, self.connections) => {}
             () = drain.begun() => {}
         }
         drop((listener, file));
-        drop(tokio::time::timeout(DRAIN_TIME, graceful.shutdown()).await);
+        drop(tokio::time::timeout(DRAIN_TIME, serving.graceful.shutdown()).await);
         Ok(())
     }
 }
@@ -196,51 +209,47 @@ impl Accepting {
     }
 }
 
-async fn accept_all<G: Gatehouse>(
-    listener: &Accepting,
-    shared: &Arc<Shared<G>>,
-    graceful: &GracefulShutdown,
-    connections: usize,
-) {
-    let places = Arc::new(Semaphore::new(connections));
-    loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok(Accepted::Tcp(stream, local)) => {
-                connect(stream, Arrival(Some(local)), Arc::clone(shared), graceful, place);
-            }
-            Ok(Accepted::Unix(stream)) => {
-                connect(stream, Arrival(None), Arc::clone(shared), graceful, place);
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the control port could not accept a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+// === impl Serving ===
+
+impl<G: Gatehouse> Serving<G> {
+    fn new(shared: Shared<G>, head_time: Duration) -> Self {
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(head_time).max_header_size(HEAD_BYTES);
+        Self { http, shared: Arc::new(shared), graceful: GracefulShutdown::new() }
+    }
+
+    async fn accept_all(&self, listener: &Accepting, connections: usize) {
+        let places = Arc::new(Semaphore::new(connections));
+        loop {
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+            match listener.accept().await {
+                Ok(Accepted::Tcp(stream, local)) => {
+                    self.connect(stream, Arrival(Some(local)), place);
+                }
+                Ok(Accepted::Unix(stream)) => self.connect(stream, Arrival(None), place),
+                Err(error) => {
+                    tracing::warn!(%error, "the control port could not accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
             }
         }
     }
-}
 
-/// Serves one connection in a task.
-fn connect<S, G: Gatehouse>(
-    stream: S,
-    arrival: Arrival,
-    shared: Arc<Shared<G>>,
-    graceful: &GracefulShutdown,
-    place: OwnedSemaphorePermit,
-) where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let service = service_fn(move |request| guard::answer(Arc::clone(&shared), arrival, request));
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME)
-        .max_header_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(Stall::new(stream, STALL_TIME)), service);
-    let connection = graceful.watch(connection);
-    tokio::spawn(async move {
-        let _place = place;
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "a control connection ended badly");
-        }
-    });
+    /// Serves one connection in a task.
+    fn connect<S>(&self, stream: S, arrival: Arrival, place: OwnedSemaphorePermit)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let shared = Arc::clone(&self.shared);
+        let service =
+            service_fn(move |request| guard::answer(Arc::clone(&shared), arrival, request));
+        let stream = TokioIo::new(Stall::new(stream, STALL_TIME));
+        let connection = self.graceful.watch(self.http.serve_connection(stream, service));
+        tokio::spawn(async move {
+            let _place = place;
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a control connection ended badly");
+            }
+        });
+    }
 }

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use crate::config::ControlAddress;
 use crate::control::Control;
+use crate::control::server::HEAD_TIME;
 
 use super::fake::Fake;
 use super::wire::{ADMIN, Port, READ, REVOKE, config, over_unix, port, serve, start};
@@ -220,13 +221,16 @@ fn connections_beyond_the_limit_wait_for_their_turn() {
 
 #[test]
 fn a_silent_connection_does_not_keep_others_waiting() {
-    let port = port();
+    assert_eq!(HEAD_TIME, Duration::from_secs(10), "as docs/control.md says");
+    let short = config(ControlAddress::Tcp(([127, 0, 0, 1], 0).into()));
+    let short = Control::bind(&short).unwrap().with_head_time(Duration::from_secs(1));
+    let port = serve(Fake::new(), short);
     let silent: Vec<TcpStream> =
         (0..20).map(|_| TcpStream::connect(port.address).unwrap()).collect();
     assert_eq!(port.get("/v1/status").status, 200);
     let mut half = silent.into_iter().next().unwrap();
     half.write_all(b"GET /livez HT").unwrap();
-    half.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
+    half.set_read_timeout(Some(Duration::from_secs(8))).unwrap();
     let mut answer = Vec::new();
     // Closed at the header timeout, with or without a word.
     half.read_to_end(&mut answer).unwrap();
