@@ -11,11 +11,23 @@ use super::calls::{CALLS, Call, CallName, Needs, role_name};
 
 use schemas::{schema_of, schemas};
 
+/// What the document says of a call that the table does not.
+struct Described {
+    summary: &'static str,
+    /// The parameters of its query; a test asks each call whether it takes them.
+    query: &'static [&'static str],
+    /// The schema of its body.
+    body: Option<&'static str>,
+    answers: Answers,
+}
+
 /// What a call answers when it is done: status, what that means, media type and schema.
 type Answers = &'static [(u16, &'static str, &'static str, &'static str)];
 
 const JSON: &str = "application/json";
 const LINES: &str = "application/x-ndjson";
+/// The query of a call that waits for nodes.
+const WAIT: &[&str] = &["wait", "timeout"];
 const DONE: &str = "recorded, and in force on as many nodes as were asked for";
 const WAITING: &str = "recorded, and the nodes waited for have not all confirmed";
 
@@ -55,7 +67,7 @@ pub(super) fn document() -> Value {
 }
 
 fn operation(call: &Call) -> Value {
-    let (summary, answers) = described(call.name);
+    let Described { summary, query, body, answers } = described(call.name);
     let mut responses = Map::new();
     for (status, meaning, media, schema) in answers {
         let content = json!({ *media: { "schema": schema_of(schema) } });
@@ -70,10 +82,10 @@ fn operation(call: &Call) -> Value {
             Needs::Nothing => json!([]),
             Needs::Role(role) => json!([{ "credential": [role_name(role)] }]),
         },
-        "parameters": parameters(call),
+        "parameters": parameters(call, query),
         "responses": responses,
     });
-    if let Some(schema) = asked(call.name) {
+    if let Some(schema) = body {
         let content = call
             .media
             .iter()
@@ -84,37 +96,15 @@ fn operation(call: &Call) -> Value {
     operation
 }
 
-fn parameters(call: &Call) -> Vec<Value> {
+fn parameters(call: &Call, query: &[&str]) -> Vec<Value> {
     let in_path = call.path.split(['{', '}']).nth(1).map(|name| {
         json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } })
     });
-    let in_query = query(call.name).iter().map(|name| {
+    let in_query = query.iter().map(|name| {
         let required = call.name == CallName::Reinstate && ["claim", "value"].contains(name);
         json!({ "name": name, "in": "query", "required": required, "schema": parameter(name) })
     });
     in_path.into_iter().chain(in_query).collect()
-}
-
-/// The parameters of its query; a test asks each call whether it takes them.
-const fn query(name: CallName) -> &'static [&'static str] {
-    match name {
-        CallName::Revoke | CallName::Import => &["wait", "timeout"],
-        CallName::Reinstate => &["claim", "value", "issuer", "reason", "wait", "timeout"],
-        CallName::List => &["claim", "value", "issuer", "limit", "after"],
-        CallName::Export => &["claim", "value", "issuer"],
-        CallName::Tokens => &["subject", "issuer", "limit", "after"],
-        CallName::Change => &["issuer"],
-        CallName::Register
-        | CallName::Explain
-        | CallName::Status
-        | CallName::Nodes
-        | CallName::Config
-        | CallName::Reload
-        | CallName::Livez
-        | CallName::Readyz
-        | CallName::Metrics
-        | CallName::OpenApi => &[],
-    }
 }
 
 fn parameter(name: &str) -> Value {
@@ -128,48 +118,34 @@ fn parameter(name: &str) -> Value {
     }
 }
 
-/// The schema of its body.
-const fn asked(name: CallName) -> Option<&'static str> {
+#[rustfmt::skip] // a table reads best with a row on a line
+const fn described(name: CallName) -> Described {
     match name {
-        CallName::Revoke => Some("Revoke"),
-        CallName::Import => Some("Lines"),
-        CallName::Register => Some("Register"),
-        CallName::Change => Some("Change"),
-        CallName::Explain => Some("Inquiry"),
-        CallName::Reinstate
-        | CallName::List
-        | CallName::Export
-        | CallName::Tokens
-        | CallName::Status
-        | CallName::Nodes
-        | CallName::Config
-        | CallName::Reload
-        | CallName::Livez
-        | CallName::Readyz
-        | CallName::Metrics
-        | CallName::OpenApi => None,
+        CallName::Revoke => says("Take back a token, or all that carry a claim's value", WAIT, Some("Revoke"), &[(201, DONE, JSON, "Recorded"), (202, WAITING, JSON, "Recorded")]),
+        CallName::Reinstate => says("Remove an entry again", &["claim", "value", "issuer", "reason", "wait", "timeout"], None, &[(200, DONE, JSON, "Recorded"), (202, WAITING, JSON, "Recorded")]),
+        CallName::List => says("List entries", &["claim", "value", "issuer", "limit", "after"], None, &[(200, "a page", JSON, "Entries")]),
+        CallName::Import => says("Record a line each", WAIT, Some("Lines"), &[(200, DONE, JSON, "Imported"), (202, WAITING, JSON, "Imported")]),
+        CallName::Export => says("Every live entry, a line each", &["claim", "value", "issuer"], None, &[(200, "a record on each line", LINES, "Lines")]),
+        CallName::Register => says("Register an issued token", &[], Some("Register"), &[(201, "registered", JSON, "Issued")]),
+        CallName::Tokens => says("List registered tokens", &["subject", "issuer", "limit", "after"], None, &[(200, "a page", JSON, "Tokens")]),
+        CallName::Change => says("Revoke or reinstate a registered token", &["issuer"], Some("Change"), &[(200, "the token as it is now", JSON, "Changed")]),
+        CallName::Explain => says("What would become of a request with this token", &[], Some("Inquiry"), &[(200, "what was checked, and how it ends", JSON, "Explained")]),
+        CallName::Status => says("How the gateway is", &[], None, &[(200, "feed, cursor, staleness, entries, keys, routes, upstreams", JSON, "Anything")]),
+        CallName::Nodes => says("Who follows the same store", &[], None, &[(200, "the live nodes, this one first", JSON, "LiveNodes")]),
+        CallName::Config => says("The running configuration", &[], None, &[(200, "without its secrets", JSON, "Anything")]),
+        CallName::Reload => says("Read the configuration again", &[], None, &[(200, "applied", JSON, "Reloaded")]),
+        CallName::Livez => says("Whether the process answers", &[], None, &[(200, "it does", JSON, "Health")]),
+        CallName::Readyz => says("Whether it may be sent traffic", &[], None, &[(200, "it may", JSON, "Health")]),
+        CallName::Metrics => says("The counters", &[], None, &[(200, "OpenMetrics text", "application/openmetrics-text", "Text")]),
+        CallName::OpenApi => says("This document", &[], None, &[(200, "OpenAPI 3.1", JSON, "Anything")]),
     }
 }
 
-#[rustfmt::skip] // a table reads best with a row on a line
-const fn described(name: CallName) -> (&'static str, Answers) {
-    match name {
-        CallName::Revoke => ("Take back a token, or all that carry a claim's value", &[(201, DONE, JSON, "Recorded"), (202, WAITING, JSON, "Recorded")]),
-        CallName::Reinstate => ("Remove an entry again", &[(200, DONE, JSON, "Recorded"), (202, WAITING, JSON, "Recorded")]),
-        CallName::List => ("List entries", &[(200, "a page", JSON, "Entries")]),
-        CallName::Import => ("Record a line each", &[(200, DONE, JSON, "Imported"), (202, WAITING, JSON, "Imported")]),
-        CallName::Export => ("Every live entry, a line each", &[(200, "a record on each line", LINES, "Lines")]),
-        CallName::Register => ("Register an issued token", &[(201, "registered", JSON, "Issued")]),
-        CallName::Tokens => ("List registered tokens", &[(200, "a page", JSON, "Tokens")]),
-        CallName::Change => ("Revoke or reinstate a registered token", &[(200, "the token as it is now", JSON, "Changed")]),
-        CallName::Explain => ("What would become of a request with this token", &[(200, "what was checked, and how it ends", JSON, "Explained")]),
-        CallName::Status => ("How the gateway is", &[(200, "feed, cursor, staleness, entries, keys, routes, upstreams", JSON, "Anything")]),
-        CallName::Nodes => ("Who follows the same store", &[(200, "the live nodes, this one first", JSON, "LiveNodes")]),
-        CallName::Config => ("The running configuration", &[(200, "without its secrets", JSON, "Anything")]),
-        CallName::Reload => ("Read the configuration again", &[(200, "applied", JSON, "Reloaded")]),
-        CallName::Livez => ("Whether the process answers", &[(200, "it does", JSON, "Health")]),
-        CallName::Readyz => ("Whether it may be sent traffic", &[(200, "it may", JSON, "Health")]),
-        CallName::Metrics => ("The counters", &[(200, "OpenMetrics text", "application/openmetrics-text", "Text")]),
-        CallName::OpenApi => ("This document", &[(200, "OpenAPI 3.1", JSON, "Anything")]),
-    }
+const fn says(
+    summary: &'static str,
+    query: &'static [&'static str],
+    body: Option<&'static str>,
+    answers: Answers,
+) -> Described {
+    Described { summary, query, body, answers }
 }
