@@ -149,18 +149,6 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// Reads one object.
-pub(super) fn read<'t, T: Deserialize<'t>>(text: &'t [u8]) -> Result<T, ControlError> {
-    if let Ok(read) = serde_json::from_slice(text) {
-        return Ok(read);
-    }
-    // Once more, to name the member at fault.
-    let mut json = serde_json::Deserializer::from_slice(text);
-    let read = serde_path_to_error::deserialize(&mut json).map_err(|error| explain(&error))?;
-    json.end().map_err(|error| not_json(&error))?;
-    Ok(read)
-}
-
 // === impl Text ===
 
 impl Text<'_> {
@@ -196,6 +184,18 @@ impl<'de> Visitor<'de> for TextVisitor {
     fn visit_str<E: Error>(self, text: &str) -> Result<Text<'de>, E> {
         Ok(Text(Cow::Owned(text.to_owned())))
     }
+}
+
+/// Reads one object.
+pub(super) fn read<'t, T: Deserialize<'t>>(text: &'t [u8]) -> Result<T, ControlError> {
+    if let Ok(read) = serde_json::from_slice(text) {
+        return Ok(read);
+    }
+    // Once more, to name the member at fault.
+    let mut json = serde_json::Deserializer::from_slice(text);
+    let read = serde_path_to_error::deserialize(&mut json).map_err(|error| explain(&error))?;
+    json.end().map_err(|error| not_json(&error))?;
+    Ok(read)
 }
 
 /// A reason that every store can keep.

@@ -162,6 +162,7 @@ async fn identify<G>(shared: &Shared<G>, headers: &HeaderMap) -> Result<Caller, 
     Err(ControlError::TooManyAttempts)
 }
 
+/// Here, and not where it is read: most calls read none, and no query is looked at for one that is too large.
 fn check_body(call: &Call, headers: &HeaderMap) -> Result<(), ControlError> {
     let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if call.name != CallName::Import && length.is_some_and(|length: u64| length > MAX_BODY as u64) {

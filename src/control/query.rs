@@ -124,18 +124,11 @@ pub(super) fn last_part(uri: &Uri) -> Option<String> {
     let mut rest = part.as_bytes();
     while let Some((byte, after)) = rest.split_first() {
         let escaped = after.split_first_chunk().filter(|_| *byte == b'%');
-        let byte = match escaped.and_then(|(digits, after)| Some((hex(*digits)?, after))) {
-            Some((byte, after)) => {
-                rest = after;
-                byte
-            }
-            // What only looks like an escape is what it says.
-            None => {
-                rest = after;
-                *byte
-            }
-        };
+        let escaped = escaped.and_then(|(digits, after)| Some((hex(*digits)?, after)));
+        // What only looks like an escape is what it says.
+        let (byte, after) = escaped.unwrap_or((*byte, after));
         text.push(byte);
+        rest = after;
     }
     String::from_utf8(text).ok()
 }
