@@ -136,8 +136,8 @@ impl AppliedCursor {
         self.until(|now| now.cursor.as_ref().is_some_and(|at| at >= cursor), limit).await
     }
 
-    /// Waits until the status is so, which is asked whenever something was applied; false when it was
-    /// not within `limit`.
+    /// Waits until it is so, which is asked whenever something was applied, and at each beat of the feed:
+    /// it may be for time to tell. False when it was not within `limit`.
     pub async fn until(&self, what: impl FnMut(&FeedStatus) -> bool, limit: Duration) -> bool {
         let mut status = self.0.clone();
         matches!(tokio::time::timeout(limit, status.wait_for(what)).await, Ok(Ok(_)))
@@ -288,7 +288,7 @@ impl Applier {
         }
     }
 
-    /// Wakes those who wait for a cursor.
+    /// Wakes those who wait. Also when nothing was applied: what they wait for may have expired by now.
     fn tell(&self) {
         self.status.send_modify(|_| {});
     }

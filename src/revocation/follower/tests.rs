@@ -282,6 +282,18 @@ async fn waiting_for_a_cursor_ends_with_its_time() {
     assert!(!scene.applied.reached(&cursor(6), Duration::from_millis(20)).await);
 }
 
+#[tokio::test]
+async fn whoever_waits_looks_again_at_a_beat() {
+    let scene = Scene::new([checkpoint(1, 5, &[])]);
+    scene.reached(5).await;
+    let over = std::cell::Cell::new(false);
+    let mut waiting = pin!(scene.applied.until(|_| over.get(), Duration::from_secs(20)));
+    assert!(poll!(waiting.as_mut()).is_pending());
+    over.set(true);
+    scene.tell(Ok(FeedEvent::Heartbeat { at: cursor(5) }));
+    assert!(waiting.await);
+}
+
 /// A store whose connection drops, repeats, cuts its log off, and forgets that it had told.
 struct FlakyFeed {
     log: Arc<[Revocation]>,
