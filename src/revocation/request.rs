@@ -112,17 +112,6 @@ impl Draft {
         wire::check(&record)?;
         Ok(record)
     }
-
-    /// The `reinstate` record for the entry of that name.
-    pub fn complete_reinstate(
-        self,
-        enforceable: &Enforceable,
-        actor: Option<Arc<str>>,
-        now: UnixTime,
-    ) -> Result<Revocation, DraftError> {
-        let record = self.complete(enforceable, actor, now)?;
-        Ok(Revocation { op: Op::Reinstate, issued_before: None, ..record })
-    }
 }
 
 // === impl Enforceable ===
