@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::client::Answer;
-use crate::support::gateway::TestGateway;
+use crate::support::gateway::{RENEW, TestGateway};
 
 const ROUTES: &str = r#"
 [[routes]]
@@ -21,14 +21,6 @@ path = "/admin"
 upstream = "orders"
 auth = "required"
 claims = [{ claim = "role", any_of = ["admin"] }]
-
-[[routes]]
-name = "renew"
-path = "/renew"
-upstream = "orders"
-auth = "required"
-token_types = ["refresh"]
-check_revocation = []
 
 [[routes]]
 name = "open"
@@ -67,6 +59,10 @@ callback = "away"
 kind = "http"
 url = "http://127.0.0.1:1/"
 "#;
+
+fn start() -> TestGateway {
+    TestGateway::start(&(ROUTES.to_owned() + RENEW + "check_revocation = []\n"))
+}
 
 fn explained(gateway: &TestGateway, method: &str, path: &str, token: Option<&str>) -> Value {
     let mut body = json!({ "method": method, "path": path });
@@ -124,7 +120,7 @@ fn compared(gateway: &TestGateway, method: &str, path: &str, token: Option<&str>
 
 #[test]
 fn what_is_explained_is_what_happens() {
-    let gateway = TestGateway::start(ROUTES);
+    let gateway = start();
     let issuer = &gateway.issuer;
     let mut forged = issuer.good();
     forged.truncate(forged.len() - 8);
@@ -169,7 +165,7 @@ fn what_is_explained_is_what_happens() {
 
 #[test]
 fn the_check_that_refuses_is_named_with_the_entry_and_who_made_it() {
-    let gateway = TestGateway::start(ROUTES);
+    let gateway = start();
     let token = gateway.issuer.token(json!({ "jti": "t1", "sub": "alice" }));
     let told = explained(&gateway, "GET", "/orders/7", Some(&token));
     assert_eq!((&told["outcome"], last(&told)), (&json!("forwarded"), ("access", "passed")));
@@ -198,7 +194,7 @@ fn the_check_that_refuses_is_named_with_the_entry_and_who_made_it() {
 
 #[test]
 fn nobody_is_asked_and_nothing_is_kept_or_counted() {
-    let gateway = TestGateway::start(ROUTES);
+    let gateway = start();
     let token = gateway.issuer.good();
     let told = explained(&gateway, "GET", "/asked", Some(&token));
     assert_eq!((&told["outcome"], last(&told)), (&json!("asked"), ("callback", "pending")));
@@ -217,7 +213,7 @@ fn nobody_is_asked_and_nothing_is_kept_or_counted() {
 
 #[test]
 fn what_is_no_request_is_refused_by_its_member_and_no_token_is_repeated() {
-    let gateway = TestGateway::start(ROUTES);
+    let gateway = start();
     let refused = [
         (json!({ "token": "secret-token" }), "path"),
         (json!({ "path": "orders", "token": "secret-token" }), "path"),

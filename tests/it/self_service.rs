@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::support::client::Answer;
 use crate::support::eventually::eventually;
-use crate::support::gateway::{ORDERS, TestGateway};
+use crate::support::gateway::{ORDERS, RENEW, TestGateway};
 use crate::support::issuer::now;
 use crate::support::raw::Raw;
 #[cfg(feature = "redis")]
@@ -31,18 +31,11 @@ path = "/flask/"
 serve = "self-service"
 auth = "required"
 errors = "flask"
-
-[[routes]]
-name = "renew"
-path = "/renew"
-upstream = "orders"
-auth = "required"
-token_types = ["refresh"]
 "#;
 
 fn start() -> TestGateway {
     let edit = ("leeway = \"0s\"", "leeway = \"0s\"\nrequire = [\"exp\", \"iat\"]");
-    TestGateway::start_edited(&(ORDERS.to_owned() + SERVED), &[edit])
+    TestGateway::start_edited(&(ORDERS.to_owned() + SERVED + RENEW), &[edit])
 }
 
 fn log_out(gateway: &TestGateway, token: &str) -> Answer {

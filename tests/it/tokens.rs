@@ -7,18 +7,9 @@ use serde_json::{Map, Value, json};
 
 use crate::support::eventually::eventually;
 use crate::support::forge::{Court, assembled, b64, members, segments, subtract, unb64};
-use crate::support::gateway::{ORDERS, TestGateway};
+use crate::support::gateway::{ORDERS, RENEW, TestGateway};
 use crate::support::issuer::{good_claims, now};
 use crate::support::raw::Raw;
-
-const RENEWAL: &str = r#"
-[[routes]]
-name = "renewal"
-path = "/renewal"
-upstream = "orders"
-auth = "required"
-token_types = ["refresh"]
-"#;
 
 /// The order of P-256.
 const N: &str = "_____wAAAAD__________7zm-q2nF56E87nKwvxjJVE";
@@ -238,12 +229,12 @@ fn a_token_that_expires_while_it_is_cached_is_refused() {
 
 #[test]
 fn a_cached_token_is_no_pass_for_a_route_of_another_kind() {
-    let gateway = TestGateway::start(&(ORDERS.to_owned() + RENEWAL));
+    let gateway = TestGateway::start(&(ORDERS.to_owned() + RENEW));
     let (access, refresh) = (gateway.issuer.good(), gateway.issuer.refresh());
     for _ in 0..3 {
         gateway.get("/orders/1").bearer(&access).send().expect_forwarded();
-        gateway.get("/renewal").bearer(&refresh).send().expect_forwarded();
-        gateway.get("/renewal").bearer(&access).send().expect_rejected(401, "token-invalid");
+        gateway.get("/renew").bearer(&refresh).send().expect_forwarded();
+        gateway.get("/renew").bearer(&access).send().expect_rejected(401, "token-invalid");
         gateway.get("/orders/1").bearer(&refresh).send().expect_rejected(401, "token-invalid");
     }
 }

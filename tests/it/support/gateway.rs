@@ -48,6 +48,16 @@ token_types = ["access"]
 forward = { claims = { sub = "X-Auth-Subject" } }
 "#;
 
+/// A route that takes refresh tokens.
+pub const RENEW: &str = r#"
+[[routes]]
+name = "renew"
+path = "/renew"
+upstream = "orders"
+auth = "required"
+token_types = ["refresh"]
+"#;
+
 /// A route that asks for no token.
 pub const PUBLIC: &str = r#"
 [[routes]]

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 use serde_json::Value;
 
 use super::client::Answer;
-use super::gateway::{ORDERS, TestGateway};
+use super::gateway::{ORDERS, RENEW, TestGateway};
 use super::issuer::TestIssuer;
 use super::upstream::TestUpstream;
 
-/// The routes to it beside [`ORDERS`].
+/// The route to it beside [`ORDERS`] and [`RENEW`].
 pub const LOGIN: &str = r#"
 [[routes]]
 name = "login"
@@ -19,13 +19,6 @@ upstream = "orders"
 auth = "none"
 register_from = ["access_token", "data.refresh_token"]
 register_from_cookies = ["session"]
-
-[[routes]]
-name = "renew"
-path = "/renew"
-upstream = "orders"
-auth = "required"
-token_types = ["refresh"]
 "#;
 
 /// What a test's own `[revocation]` stands in for.
@@ -65,7 +58,7 @@ impl Service {
             seen.lock().expect("not poisoned").push(head);
             drop(stream.write_all(&bytes));
         });
-        let routes = ORDERS.to_owned() + LOGIN + routes;
+        let routes = ORDERS.to_owned() + LOGIN + RENEW + routes;
         let gateway = TestGateway::start_before(upstream, &routes, &[(STORE, revocation)]);
         Self { gateway, answer, heads }
     }
