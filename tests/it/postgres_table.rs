@@ -9,19 +9,13 @@ use portcullis::revocation::{
 };
 use tokio::time::timeout;
 
+use crate::support::documents::code_blocks;
 use crate::support::nodes::use_roster;
 use crate::support::python;
 use crate::support::records::{append_each, load, next_record, revoke};
 use crate::support::servers::postgres::{Database, PostgresServer};
 
-const DOCUMENT: &str = include_str!("../../docs/feeds/postgres.md");
-
-/// The first block of that language after the heading.
-fn documented(heading: &str, language: &str) -> &'static str {
-    let (_, section) = DOCUMENT.split_once(&format!("## {heading}\n")).expect("the heading");
-    let (_, block) = section.split_once(&format!("```{language}\n")).expect("a block");
-    block.split_once("```").expect("its end").0
-}
+const DOCUMENT: &str = "docs/feeds/postgres.md";
 
 /// The cursor of the next entry that is none.
 async fn undecodable(feed: &mut PostgresFeed) -> String {
@@ -63,7 +57,7 @@ async fn python_revokes_with_the_documented_code() {
     let database = PostgresServer::database();
     let mut feed = database.store().await.feed();
     load(&mut feed).await;
-    let code = documented("From an application", "python");
+    let code = &code_blocks(DOCUMENT, "python")[0];
     python::run(code, &[], &[("DATABASE_URL", &database.url("postgres"))]);
     let (record, _) = next_record(&mut feed).await;
     assert_eq!(&*record.name.issuer, "https://issuer.example");
@@ -83,7 +77,7 @@ async fn python_registers_a_token_with_the_documented_code() {
     let store = database.store().await;
     let mut feed = store.feed();
     load(&mut feed).await;
-    let code = documented("Registering a token", "python");
+    let code = &code_blocks(DOCUMENT, "python")[1];
     python::run(code, &[], &[("DATABASE_URL", &database.url("postgres"))]);
     let (record, _) = next_record(&mut feed).await;
     let name = Name::registered("https://issuer.example".into(), "4f1c".into());
@@ -176,10 +170,11 @@ async fn a_role_that_may_not_make_tables_is_told_so_and_works_with_those_of_the_
     let error = use_roster(&store.roster()).await.expect_err("no right to make tables").to_string();
     assert!(error.contains("permission denied") && error.contains("docs/feeds"), "{error}");
 
-    let tables = documented("The tables", "sql");
-    assert_eq!(PostgresStore::ddl("revocations", "public").expect("a name"), tables);
+    let [rights, tables] = &*code_blocks(DOCUMENT, "sql") else { panic!("two blocks") };
+    let made = PostgresStore::ddl("revocations", "public").expect("a name");
+    assert_eq!(made, format!("{tables}\n"));
     database.sql(tables);
-    let rights = documented("Rights", "sql").replace("gateway", &node).replace("application", &app);
+    let rights = rights.replace("gateway", &node).replace("application", &app);
     database.sql(&rights);
     let mut feed = store.feed();
     load(&mut feed).await;
