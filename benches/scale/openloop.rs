@@ -1,9 +1,10 @@
 //! Sends requests at a fixed rate, whether or not earlier ones were answered, and says how long each took.
 //!
-//! `openloop --to 127.0.0.1:8080 --requests FILE --rate 5000 --seconds 10 [--connections 256] [--skip 1]`; a line of the
-//! file is a path, a tab and a token. Answers of the first second (`--skip`) do not count: connections are opened in it. Request n is due n/rate seconds after the start and its time counts from there, so that one
-//! that had to wait for a free connection is not made to look quick. It needs only the standard library
-//! (`rustc -O --edition 2024`): a thread a connection, because a timer that wakes each millisecond would send in bursts.
+//! `openloop --to 127.0.0.1:8080 --requests FILE --rate 5000 --seconds 10 [--connections 256] [--skip 1]`; a line of
+//! the file is a path, a tab and a token. Answers of the first second (`--skip`) do not count: connections are
+//! opened in it. Request n is due n/rate seconds after the start and its time counts from there, so that one that
+//! had to wait for a free connection is not made to look quick. It needs only the standard library (`rustc -O
+//! --edition 2024`): a thread a connection, because a timer that wakes each millisecond would send in bursts.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
