@@ -19,6 +19,7 @@ mod roster;
 mod seen;
 mod set;
 mod standing;
+mod text;
 pub mod wire;
 
 pub use config::{
@@ -44,6 +45,7 @@ pub use roster::{
 pub use set::{Applied, RevocationSet};
 
 pub(crate) use standing::Standing;
+pub(crate) use text::Text;
 
 #[cfg(test)]
 mod fixtures;

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::clock::UnixTime;
 
 use super::names::REGISTERED;
-use super::{Name, Op, Revocation, TokenDetails};
+use super::{Name, Op, Revocation, Text, TokenDetails};
 
 /// The version that is written, and the only one that is read.
 pub const VERSION: u32 = 1;
@@ -61,6 +61,14 @@ pub enum WireError {
     Reserved(&'static str),
 }
 
+/// Reads many records: a text that the record before has in the same place is kept once.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    issuer: Option<Arc<str>>,
+    claim: Option<Arc<str>>,
+    actor: Option<Arc<str>>,
+}
+
 #[derive(Deserialize)]
 struct Version {
     v: u32,
@@ -88,22 +96,55 @@ struct Written<'r> {
 
 #[derive(Deserialize)]
 struct Read<'r> {
+    v: u32,
     id: Uuid,
     op: Op,
-    issuer: Arc<str>,
-    claim: Arc<str>,
-    value: Arc<str>,
+    #[serde(borrow)]
+    issuer: Text<'r>,
+    claim: Text<'r>,
+    value: Text<'r>,
     #[serde(default)]
     issued_before: Option<UnixTime>,
     expires_at: UnixTime,
     at: UnixTime,
     #[serde(default)]
-    actor: Option<Arc<str>>,
+    actor: Option<Text<'r>>,
     #[serde(default)]
-    reason: Option<Arc<str>>,
+    reason: Option<Text<'r>>,
     /// Read only where it means something: elsewhere it is one of the members to be ignored.
     #[serde(default, borrow)]
     token: Option<&'r RawValue>,
+}
+
+// === impl Decoder ===
+
+impl Decoder {
+    /// Like [`decode`].
+    pub fn decode(&mut self, bytes: &[u8]) -> Result<Revocation, WireError> {
+        let read = read(bytes)?;
+        let Read { id, op, issued_before, expires_at, at, token, .. } = read;
+        let actor = read.actor.map(|actor| actor.shared_with(&mut self.actor));
+        let reason = read.reason.map(Text::shared);
+        let name = Name {
+            issuer: read.issuer.shared_with(&mut self.issuer),
+            claim: read.claim.shared_with(&mut self.claim),
+            value: read.value.shared(),
+        };
+        let record = match op {
+            Op::Register => {
+                let details = token.map(|token| serde_json::from_str(token.get())).transpose()?;
+                let token = Some(Arc::new(details.unwrap_or_default()));
+                let (name, issued_before) = (registered(name)?, None);
+                Revocation { id, op, name, issued_before, expires_at, at, actor, reason, token }
+            }
+            Op::Revoke | Op::Reinstate => {
+                let (name, token) = (name.canonical(), None);
+                Revocation { id, op, name, issued_before, expires_at, at, actor, reason, token }
+            }
+        };
+        check_members(&record)?;
+        Ok(record)
+    }
 }
 
 /// The record's JSON, on one line.
@@ -128,31 +169,26 @@ pub fn encode(record: &Revocation) -> Vec<u8> {
 
 /// Reads a record. Never panics, whatever the bytes.
 pub fn decode(bytes: &[u8]) -> Result<Revocation, WireError> {
+    Decoder::default().decode(bytes)
+}
+
+fn read(bytes: &[u8]) -> Result<Read<'_>, WireError> {
     if bytes.len() > MAX_RECORD {
         return Err(WireError::TooLong);
     }
-    // The version alone first: another one may have other members.
+    // Looked at once as a whole, and not text by text.
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && let Ok(read) = serde_json::from_str::<Read<'_>>(text)
+        && read.v == VERSION
+    {
+        return Ok(read);
+    }
+    // Another version may have other members: what is wrong with them then does not matter.
     let Version { v } = serde_json::from_slice(bytes)?;
     if v != VERSION {
         return Err(WireError::Version(v));
     }
-    let Read { id, op, issuer, claim, value, issued_before, expires_at, at, actor, reason, token } =
-        serde_json::from_slice(bytes)?;
-    let name = Name { issuer, claim, value };
-    let record = match op {
-        Op::Register => {
-            let details = token.map(|token| serde_json::from_str(token.get())).transpose()?;
-            let token = Some(Arc::new(details.unwrap_or_default()));
-            let name = registered(name)?;
-            Revocation { id, op, name, issued_before: None, expires_at, at, actor, reason, token }
-        }
-        Op::Revoke | Op::Reinstate => {
-            let (name, token) = (name.canonical(), None);
-            Revocation { id, op, name, issued_before, expires_at, at, actor, reason, token }
-        }
-    };
-    check_members(&record)?;
-    Ok(record)
+    Ok(serde_json::from_slice(bytes)?)
 }
 
 /// The name under which a `register` record is kept. It is about a `jti`, and nothing else.
@@ -185,23 +221,19 @@ fn is_surely_short(record: &Revocation) -> bool {
 
 fn check_members(record: &Revocation) -> Result<(), WireError> {
     let Name { issuer, claim, value } = &record.name;
-    let members = [
-        ("issuer", &**issuer, MAX_ISSUER),
-        ("claim", claim, MAX_CLAIM),
-        ("value", value, MAX_VALUE),
-        ("actor", record.actor.as_deref().unwrap_or_default(), MAX_ACTOR),
-        ("reason", record.reason.as_deref().unwrap_or_default(), MAX_REASON),
-    ];
-    let details = record.token.iter().flat_map(|token| token.texts());
-    let details = details.map(|text| ("token", &**text, MAX_VALUE));
-    for (member, text, max) in members.into_iter().chain(details) {
-        if text.len() > max {
-            return Err(WireError::MemberTooLong(member));
-        }
-        // Not every store can keep a NUL, and none of ours needs one.
-        if text.contains('\0') || (member == "claim" && text.contains(char::is_control)) {
-            return Err(WireError::Character(member));
-        }
+    check_member("issuer", issuer, MAX_ISSUER)?;
+    check_member("claim", claim, MAX_CLAIM)?;
+    if !claim.bytes().all(|byte| byte.is_ascii_graphic()) && claim.contains(char::is_control) {
+        return Err(WireError::Character("claim"));
+    }
+    check_member("value", value, MAX_VALUE)?;
+    for (member, text, max) in
+        [("actor", &record.actor, MAX_ACTOR), ("reason", &record.reason, MAX_REASON)]
+    {
+        check_member(member, text.as_deref().unwrap_or_default(), max)?;
+    }
+    for text in record.token.iter().flat_map(|token| token.texts()) {
+        check_member("token", text, MAX_VALUE)?;
     }
     let register = record.op == Op::Register;
     match (issuer.is_empty(), claim.is_empty()) {
@@ -211,6 +243,17 @@ fn check_members(record: &Revocation) -> Result<(), WireError> {
         _ if register && value.is_empty() => Err(WireError::Empty("value")),
         _ => Ok(()),
     }
+}
+
+fn check_member(member: &'static str, text: &str, max: usize) -> Result<(), WireError> {
+    if text.len() > max {
+        return Err(WireError::MemberTooLong(member));
+    }
+    // Not every store can keep a NUL, and none of ours needs one. All bytes are looked at, many at a time.
+    if text.bytes().fold(false, |found, byte| found | (byte == 0)) {
+        return Err(WireError::Character(member));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ pub(in crate::feed) fn encode(entry: &Revocation) -> Vec<u8> {
 }
 
 /// The same, at a buffer's end.
-pub(super) fn write(bytes: &mut Vec<u8>, entry: &Revocation) {
+pub(in crate::feed) fn write(bytes: &mut Vec<u8>, entry: &Revocation) {
     bytes.push(VERSION);
     bytes.extend_from_slice(entry.id.as_bytes());
     bytes.extend_from_slice(&entry.expires_at.as_secs().to_le_bytes());
@@ -100,6 +100,9 @@ pub(super) fn cursor(sequence: u64) -> Cursor {
     // By hand: an import makes half a million of them a second.
     let (mut digits, mut rest) = ([b'0'; 20], sequence);
     for digit in digits.iter_mut().rev() {
+        if rest == 0 {
+            break;
+        }
         *digit += (rest % 10) as u8;
         rest /= 10;
     }

@@ -193,23 +193,56 @@ impl Row {
 impl Run {
     fn push(&mut self, entry: &Revocation) {
         let name = entry.name.clone().canonical();
-        let body = codec::encode(entry);
-        let parts = [name.issuer.as_bytes(), name.claim.as_bytes(), name.value.as_bytes(), &body];
-        self.begins.push(self.bytes.len());
-        for part in parts {
-            // The wire format bounds them far below.
-            let length = u32::try_from(part.len()).unwrap_or(u32::MAX);
-            self.bytes.extend_from_slice(&length.to_le_bytes());
+        let begin = self.bytes.len();
+        self.begins.push(begin);
+        self.bytes.resize(begin + LENGTHS, 0);
+        for text in [&name.issuer, &name.claim, &name.value] {
+            self.bytes.extend_from_slice(text.as_bytes());
         }
-        for part in parts {
-            self.bytes.extend_from_slice(part);
+        let body = self.bytes.len();
+        codec::write(&mut self.bytes, entry);
+        let lengths =
+            [name.issuer.len(), name.claim.len(), name.value.len(), self.bytes.len() - body];
+        let places = self.bytes[begin..][..LENGTHS].as_chunks_mut::<4>().0;
+        for (place, length) in places.iter_mut().zip(lengths) {
+            // The wire format bounds them far below.
+            *place = u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes();
         }
     }
 
-    /// How many bytes that were. Of one name, what came first comes first.
+    /// By name; of one name, what came first comes first. Mostly all are of one issuer and one claim: then
+    /// their values are compared as numbers, from where they begin to differ, and seldom as text.
+    fn sort(&mut self) {
+        let Self { bytes, begins } = self;
+        let Some(first) = begins.first().map(|begin| name(&bytes[*begin..])) else { return };
+        let mut alike = first[2].len();
+        for begin in &*begins {
+            let [issuer, claim, value] = name(&bytes[*begin..]);
+            if [issuer, claim] != first[..2] {
+                begins.sort_by(|one, other| name(&bytes[*one..]).cmp(&name(&bytes[*other..])));
+                return;
+            }
+            alike = value.iter().zip(&first[2][..alike]).take_while(|(a, b)| a == b).count();
+        }
+        let mut order: Vec<(u64, usize)> = Vec::with_capacity(begins.len());
+        order.extend(begins.iter().map(|begin| {
+            let [_, _, value] = name(&bytes[*begin..]);
+            let (mut head, rest) = ([0; 8], &value[alike..]);
+            let length = rest.len().min(head.len());
+            head[..length].copy_from_slice(&rest[..length]);
+            (u64::from_be_bytes(head), *begin)
+        }));
+        order.sort_by(|(one, a), (other, b)| {
+            one.cmp(other).then_with(|| name(&bytes[*a..])[2].cmp(name(&bytes[*b..])[2]))
+        });
+        begins.clear();
+        begins.extend(order.into_iter().map(|(_, begin)| begin));
+    }
+
+    /// How many bytes that were.
     fn write_sorted(&mut self, to: &mut impl Write) -> io::Result<u64> {
+        self.sort();
         let bytes = &self.bytes;
-        self.begins.sort_by(|one, other| name(&bytes[*one..]).cmp(&name(&bytes[*other..])));
         for begin in &self.begins {
             let row = &bytes[*begin..];
             to.write_all(&row[..LENGTHS + parts(row).iter().sum::<usize>()])?;

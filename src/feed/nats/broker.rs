@@ -158,7 +158,7 @@ impl Broker {
     ) -> Result<Option<Message>, FeedError> {
         match answer {
             Ok(found) => Ok(Some(Message {
-                subject: found.subject.to_string(),
+                subject: found.subject,
                 sequence: found.sequence,
                 time: found.time.unix_timestamp_nanos(),
                 since: since(Some(&found.headers)),

@@ -4,12 +4,12 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::revocation::{
-    Checkpoint, Cursor, Epoch, FeedError, FeedEvent, Live, LiveSender, Revocation, RevocationFeed,
+    Checkpoint, Cursor, Epoch, FeedError, FeedEvent, Live, LiveSender, RevocationFeed,
 };
 
 use super::broker::Broker;
 use super::memory::{self, Memory};
-use super::scan::Scan;
+use super::scan::{Folded, Scan};
 use super::subject;
 use super::tail::{Tail, Told};
 use super::trace::Trace;
@@ -24,9 +24,6 @@ pub struct NatsFeed {
     trace: Arc<Mutex<Trace>>,
     tail: Option<Tail>,
 }
-
-/// Entries in one batch of a checkpoint.
-const BATCH: usize = 1024;
 
 // === impl NatsFeed ===
 
@@ -102,17 +99,17 @@ async fn send_live(
 ) {
     let outcome = async {
         let mut scan = Scan::begin(&broker, memory.last, None, 0).await?;
-        let mut batch = Vec::<Revocation>::with_capacity(BATCH);
-        while let Some(folded) = scan.next().await? {
-            if let Some((entry, message)) = &folded.entry {
-                trace.lock().unwrap_or_else(PoisonError::into_inner).saw(message, entry);
+        loop {
+            let part = scan.next_part().await?;
+            if part.is_empty() {
+                break;
             }
-            batch.extend(folded.live());
-            if batch.len() >= BATCH && !sender.send(std::mem::take(&mut batch)).await {
+            trace.lock().unwrap_or_else(PoisonError::into_inner).saw_all(&part);
+            let batch = part.into_iter().filter_map(Folded::into_live).collect();
+            if !sender.send(batch).await {
                 return Ok(());
             }
         }
-        sender.send(batch).await;
         still_holds(&broker, memory).await
     };
     let outcome = outcome.await;

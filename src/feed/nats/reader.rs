@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use async_nats::jetstream::consumer::pull::{Config, Stream as Messages};
 use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy};
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -22,7 +22,8 @@ pub(super) struct Reader {
     messages: Messages,
     /// The consumer's own count: a hole in it is a message that this client dropped.
     count: u64,
-    filter: String,
+    /// What the servers are asked for at the end: the filter, or less.
+    wanted: String,
     /// Messages beyond the goal since the servers were asked for the end.
     unasked: u32,
     /// The sequence of the last message.
@@ -80,7 +81,12 @@ impl Reader {
             .map_err(|error| broker.failed(error))?;
         let pending = consumer.cached_info().num_pending;
         let read = from.saturating_sub(1);
-        Ok(Self { consumer, messages, count: 0, filter, unasked: 0, read, pending })
+        Ok(Self { consumer, messages, count: 0, wanted: filter, unasked: 0, read, pending })
+    }
+
+    /// Reads up to the last message on these subjects, whatever else comes.
+    pub(super) fn up_to_last(self, wanted: String) -> Self {
+        Self { wanted, ..self }
     }
 
     /// The next message, whenever it comes. Cancel-safe.
@@ -97,13 +103,9 @@ impl Reader {
         self.count = info.consumer_sequence;
         self.read = info.stream_sequence;
         self.pending = info.pending;
-        Ok(Message {
-            sequence: info.stream_sequence,
-            time: info.published.unix_timestamp_nanos(),
-            since: since(message.headers.as_ref()),
-            subject: message.subject.to_string(),
-            payload: message.payload.clone(),
-        })
+        let (sequence, time) = (info.stream_sequence, info.published.unix_timestamp_nanos());
+        let async_nats::Message { subject, payload, headers, .. } = message.into();
+        Ok(Message { subject, sequence, time, since: since(headers.as_ref()), payload })
     }
 
     /// The next message; `None` at the end, when the servers have none that follows. The consumer's
@@ -114,10 +116,16 @@ impl Reader {
         broker: &Broker,
         goal: u64,
     ) -> Result<Option<Message>, FeedError> {
-        let begun = Instant::now();
+        let mut begun = None;
         loop {
             let beyond = self.read >= goal;
             if self.pending > 0 && !(beyond && self.unasked >= ASK_EVERY) {
+                // What is here already needs no clock.
+                if let Some(message) = self.next(broker).now_or_never() {
+                    self.unasked += u32::from(beyond);
+                    return message.map(Some);
+                }
+                let begun = begun.get_or_insert_with(Instant::now);
                 let patience = if beyond { GLANCE } else { DOUBT };
                 match timeout(patience, self.next(broker)).await {
                     Ok(message) => {
@@ -131,7 +139,7 @@ impl Reader {
                 }
             }
             self.unasked = 0;
-            if !broker.has_after(&self.filter, self.read).await? {
+            if !broker.has_after(&self.wanted, self.read).await? {
                 return Ok(None);
             }
             self.pending = self.pending.max(1);

@@ -2,16 +2,18 @@
 
 use std::str::FromStr;
 
+use async_nats::Subject;
 use serde::{Deserialize, Serialize};
 
-use crate::revocation::{Epoch, Op, Revocation, wire};
+use crate::revocation::wire::Decoder;
+use crate::revocation::{Epoch, Op, Revocation};
 
 use super::subject::{self, Place};
 
 /// A message, whichever way it was read.
 #[derive(Clone, Debug)]
 pub(super) struct Message {
-    pub(super) subject: String,
+    pub(super) subject: Subject,
     pub(super) sequence: u64,
     /// When the server took it, nanoseconds since 1970.
     pub(super) time: i128,
@@ -64,9 +66,14 @@ pub(super) const SINCE: &str = "Portcullis-Since";
 impl Message {
     /// Never fails: what is not understood is [`Said::Nothing`].
     pub(super) fn said(&self, stream: &str) -> Said {
+        self.read(stream, &mut Decoder::default())
+    }
+
+    /// The same of many.
+    pub(super) fn read(&self, stream: &str, decoder: &mut Decoder) -> Said {
         match subject::place(stream, &self.subject) {
-            Place::Entry(digest) => self.entry(digest),
-            Place::App(last) => self.app(last),
+            Place::Entry(digest) => self.entry(digest, decoder),
+            Place::App(last) => self.app(last, decoder),
             Place::Epoch => match serde_json::from_slice(&self.payload) {
                 Ok(epoch) => Said::Epoch(epoch),
                 Err(_) => Said::Nothing("the epoch is not a UUID"),
@@ -79,9 +86,9 @@ impl Message {
         }
     }
 
-    fn entry(&self, digest: &str) -> Said {
-        let Ok(record) = wire::decode(&self.payload) else { return Said::Nothing(MALFORMED) };
-        if subject::digest_of(&record.name) != digest {
+    fn entry(&self, digest: &str, decoder: &mut Decoder) -> Said {
+        let Ok(record) = decoder.decode(&self.payload) else { return Said::Nothing(MALFORMED) };
+        if !subject::is_digest(digest, &record.name) {
             return Said::Nothing("the subject is not the digest of the record's name");
         }
         let sequence = self.sequence;
@@ -89,8 +96,8 @@ impl Message {
         Said::Entry(Entry { record, sequence, since })
     }
 
-    fn app(&self, last: &str) -> Said {
-        match wire::decode(&self.payload) {
+    fn app(&self, last: &str, decoder: &mut Decoder) -> Said {
+        match decoder.decode(&self.payload) {
             Err(_) => Said::Nothing(MALFORMED),
             Ok(record) if !subject::is_own(last, record.id) => {
                 Said::Nothing("the subject does not end in the record's id")
@@ -100,6 +107,15 @@ impl Message {
             }
             Ok(record) => Said::App(record),
         }
+    }
+}
+
+// === impl Entry ===
+
+impl Entry {
+    /// Whether the name is reinstated.
+    pub(super) fn is_tombstone(&self) -> bool {
+        self.record.op == Op::Reinstate
     }
 }
 

@@ -3,9 +3,14 @@
 //! In this order nothing falls between: a revocation that is folded into a node's entry meanwhile is
 //! seen in one of the two. Only applications' subjects are held in memory; sweeping keeps them few.
 
-use std::collections::{HashMap, hash_map};
+use std::collections::{HashMap, VecDeque, hash_map};
+use std::sync::Arc;
+use std::vec;
 
-use crate::revocation::{FeedError, Name, Op, Revocation};
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use crate::revocation::wire::Decoder;
+use crate::revocation::{FeedError, Name, Revocation};
 
 use super::broker::Broker;
 use super::reader::Reader;
@@ -19,6 +24,9 @@ pub(super) struct Scan<'b> {
     entries: Option<Reader>,
     /// The stream's end before the pass.
     goal: u64,
+    /// Messages that were read and are being understood, in order.
+    decoding: VecDeque<JoinHandle<Vec<(Entry, Message)>>>,
+    ready: vec::IntoIter<Folded>,
     /// Names that only applications speak of, once the nodes' entries are through.
     rest: hash_map::IntoIter<Name, Apps>,
 }
@@ -47,6 +55,14 @@ pub(super) struct Folded {
     pub(super) apps: Vec<App>,
 }
 
+/// Names in one part of a pass, at the most.
+const PART: usize = 2048;
+/// Parts that are decoded while the next is read.
+const DECODING: usize = 2;
+/// Applications' messages that are sooner read a second time than filtered away: for a filter the servers
+/// look at every message of the stream before they send the first.
+const FEW: usize = 1024;
+
 // === impl Scan ===
 
 impl<'b> Scan<'b> {
@@ -58,47 +74,93 @@ impl<'b> Scan<'b> {
         only: Option<&Name>,
         from: u64,
     ) -> Result<Self, FeedError> {
-        let mut reader = Reader::open(broker, subject::apps(&broker.name), 0).await?;
-        let mut apps = HashMap::<Name, Apps>::new();
-        while let Some(message) = reader.next_waiting(broker, goal).await? {
-            if let Said::App(record) = message.said(&broker.name)
-                && only.is_none_or(|only| *only == record.name)
-            {
-                let app = App { sequence: message.sequence, record };
-                apps.entry(app.record.name.clone()).or_default().said.push(app);
+        let apps = read_apps(broker, goal, only).await?;
+        let entries = match only {
+            Some(name) => Reader::open(broker, subject::entry(&broker.name, name), from).await?,
+            None if apps.len() > FEW => {
+                Reader::open(broker, subject::entries(&broker.name), from).await?
             }
-        }
-        reader.close(broker).await;
-        let filter = match only {
-            Some(name) => subject::entry(&broker.name, name),
-            None => subject::entries(&broker.name),
+            None => {
+                let all = Reader::open(broker, String::new(), from).await?;
+                all.up_to_last(subject::entries(&broker.name))
+            }
         };
-        let entries = Some(Reader::open(broker, filter, from).await?);
-        Ok(Self { broker, apps, entries, goal, rest: HashMap::new().into_iter() })
+        Ok(Self {
+            broker,
+            apps,
+            entries: Some(entries),
+            goal,
+            decoding: VecDeque::new(),
+            ready: Vec::new().into_iter(),
+            rest: HashMap::new().into_iter(),
+        })
     }
 
     /// The next name; `None` at the end. An entry that is written over during the pass may come twice.
     pub(super) async fn next(&mut self) -> Result<Option<Folded>, FeedError> {
-        while let Some(reader) = &mut self.entries {
-            let Some(message) = reader.next_waiting(self.broker, self.goal).await? else {
-                if let Some(reader) = self.entries.take() {
-                    reader.close(self.broker).await;
-                }
-                self.rest = std::mem::take(&mut self.apps).into_iter();
-                break;
-            };
-            if let Said::Entry(entry) = message.said(&self.broker.name) {
-                let name = entry.record.name.clone();
-                let apps = self.apps.get_mut(&name).map(|apps| {
-                    apps.given = true;
-                    apps.said.clone()
-                });
-                let apps = apps.unwrap_or_default();
-                return Ok(Some(Folded { name, entry: Some((entry, message)), apps }));
+        loop {
+            if let Some(folded) = self.ready.next() {
+                return Ok(Some(folded));
+            }
+            match self.next_part().await? {
+                part if part.is_empty() => return Ok(None),
+                part => self.ready = part.into_iter(),
             }
         }
-        let left = self.rest.find(|(_, apps)| !apps.given);
-        Ok(left.map(|(name, apps)| Folded { name, entry: None, apps: apps.said }))
+    }
+
+    /// The next names, many at once; none at the end.
+    pub(super) async fn next_part(&mut self) -> Result<Vec<Folded>, FeedError> {
+        while let Some(entries) = self.next_entries().await? {
+            // All of them may have been something else.
+            if !entries.is_empty() {
+                return Ok(entries.into_iter().map(|entry| self.fold(entry)).collect());
+            }
+        }
+        if !self.apps.is_empty() {
+            self.rest = std::mem::take(&mut self.apps).into_iter();
+        }
+        let left = self.rest.by_ref().filter(|(_, apps)| !apps.given).take(PART);
+        Ok(left.map(|(name, apps)| Folded { name, entry: None, apps: apps.said }).collect())
+    }
+
+    async fn next_entries(&mut self) -> Result<Option<Vec<(Entry, Message)>>, FeedError> {
+        while self.decoding.len() < DECODING && self.entries.is_some() {
+            let (part, stream) = (self.read_part().await?, Arc::clone(&self.broker.name));
+            self.decoding.push_back(spawn_blocking(move || entries(&stream, part)));
+        }
+        let Some(part) = self.decoding.pop_front() else { return Ok(None) };
+        let panicked = |_| FeedError::Corrupt("a message can't be read".to_owned());
+        part.await.map(Some).map_err(panicked)
+    }
+
+    async fn read_part(&mut self) -> Result<Vec<Message>, FeedError> {
+        let mut part = Vec::with_capacity(PART);
+        while part.len() < PART
+            && let Some(reader) = &mut self.entries
+        {
+            match reader.next_waiting(self.broker, self.goal).await? {
+                Some(message) => part.push(message),
+                None => {
+                    if let Some(reader) = self.entries.take() {
+                        reader.close(self.broker).await;
+                    }
+                }
+            }
+        }
+        Ok(part)
+    }
+
+    fn fold(&mut self, (entry, message): (Entry, Message)) -> Folded {
+        let name = entry.record.name.clone();
+        let apps = match self.apps.get_mut(&name) {
+            Some(apps) => {
+                apps.given = true;
+                apps.said.clone()
+            }
+            None => Vec::new(),
+        };
+        Folded { name, entry: Some((entry, message)), apps }
     }
 }
 
@@ -110,16 +172,60 @@ impl Folded {
         self.entry.as_ref().map_or(0, |(entry, _)| entry.since)
     }
 
+    /// Like [`Folded::live`], without a copy where only the nodes have spoken.
+    pub(super) fn into_live(self) -> Option<Revocation> {
+        if !self.apps.is_empty() {
+            return self.live();
+        }
+        let (entry, _) = self.entry?;
+        (!entry.is_tombstone()).then_some(entry.record)
+    }
+
     /// What all of it comes to; `None`: nothing is revoked.
     pub(super) fn live(&self) -> Option<Revocation> {
         let since = self.since();
-        let entry = self.entry.as_ref().map(|(entry, _)| (entry.sequence, &entry.record));
+        let entry = self.entry.as_ref().filter(|(entry, _)| !entry.is_tombstone());
+        let entry = entry.map(|(entry, _)| (entry.sequence, &entry.record));
         let apps = self.apps.iter().filter(|app| app.sequence > since);
         let mut records: Vec<_> = apps.map(|app| (app.sequence, &app.record)).collect();
-        records.extend(entry.filter(|(_, record)| record.op != Op::Reinstate));
+        records.extend(entry);
         records.sort_by_key(|(sequence, _)| *sequence);
         let mut records = records.into_iter().map(|(_, record)| record);
         let first = records.next()?.clone();
         Some(records.fold(first, |so_far, later| so_far.followed_by(later.clone())))
     }
+}
+
+async fn read_apps(
+    broker: &Broker,
+    goal: u64,
+    only: Option<&Name>,
+) -> Result<HashMap<Name, Apps>, FeedError> {
+    let (mut apps, mut decoder) = (HashMap::<Name, Apps>::new(), Decoder::default());
+    let filter = subject::apps(&broker.name);
+    // Mostly there is none, and one question cheaper than a consumer.
+    if !broker.has_after(&filter, 0).await? {
+        return Ok(apps);
+    }
+    let mut reader = Reader::open(broker, filter, 0).await?;
+    while let Some(message) = reader.next_waiting(broker, goal).await? {
+        if let Said::App(record) = message.read(&broker.name, &mut decoder)
+            && only.is_none_or(|only| *only == record.name)
+        {
+            let app = App { sequence: message.sequence, record };
+            apps.entry(app.record.name.clone()).or_default().said.push(app);
+        }
+    }
+    reader.close(broker).await;
+    Ok(apps)
+}
+
+/// What the nodes say among these messages.
+fn entries(stream: &str, messages: Vec<Message>) -> Vec<(Entry, Message)> {
+    let mut decoder = Decoder::default();
+    let entry = |message: Message| match message.read(stream, &mut decoder) {
+        Said::Entry(entry) => Some((entry, message)),
+        _ => None,
+    };
+    messages.into_iter().filter_map(entry).collect()
 }

@@ -1,6 +1,7 @@
 //! Which subject says what, and how a name becomes one.
 
 use aws_lc_rs::digest::{SHA256, digest};
+use smallvec::SmallVec;
 use uuid::Uuid;
 
 use crate::revocation::{Cursor, Name};
@@ -22,6 +23,7 @@ pub(super) enum Place<'s> {
 
 /// Hex digits of a digest: 160 bits, so that nobody finds two names of one subject.
 const DIGITS: usize = 40;
+const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// Every subject of the stream.
 pub(super) fn all(stream: &str) -> Vec<String> {
@@ -56,11 +58,25 @@ pub(super) fn entry(stream: &str, name: &Name) -> String {
 /// The first 40 hex digits of the SHA-256 of issuer, claim and value with a NUL in between, which
 /// none of them may hold.
 pub(super) fn digest_of(name: &Name) -> String {
-    use std::fmt::Write as _;
-    let text = [&*name.issuer, &*name.claim, &*name.value].join("\0");
-    let mut digits = String::with_capacity(DIGITS);
-    for byte in &digest(&SHA256, text.as_bytes()).as_ref()[..DIGITS / 2] {
-        write!(digits, "{byte:02x}").expect("a String takes everything");
+    digits_of(name).iter().copied().map(char::from).collect()
+}
+
+/// Whether that is the name's digest.
+pub(super) fn is_digest(digits: &str, name: &Name) -> bool {
+    digits.as_bytes() == digits_of(name)
+}
+
+fn digits_of(name: &Name) -> [u8; DIGITS] {
+    // Many are read at a start: nothing is allocated for one, and nothing formatted.
+    let mut text = SmallVec::<[u8; 256]>::new();
+    for (part, end) in [(&name.issuer, &b"\0"[..]), (&name.claim, b"\0"), (&name.value, b"")] {
+        text.extend_from_slice(part.as_bytes());
+        text.extend_from_slice(end);
+    }
+    let hash = digest(&SHA256, &text);
+    let mut digits = [0; DIGITS];
+    for (pair, byte) in digits.as_chunks_mut::<2>().0.iter_mut().zip(hash.as_ref()) {
+        *pair = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
     }
     digits
 }

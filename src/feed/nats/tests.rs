@@ -30,7 +30,7 @@ fn reinstate(value: &str) -> Revocation {
 }
 
 fn message(record: &Revocation, sequence: u64, since: u64) -> Message {
-    let subject = subject::entry("S", &record.name);
+    let subject = subject::entry("S", &record.name).into();
     let payload = Bytes::from(wire::encode(record));
     Message { subject, sequence, time: i128::from(sequence), since, payload }
 }

@@ -3,10 +3,12 @@
 
 use std::collections::{HashSet, VecDeque};
 
+use async_nats::Subject;
+
 use crate::clock::UnixTime;
-use crate::revocation::Op;
 
 use super::said::{Entry, Message};
+use super::scan::Folded;
 
 /// A reader's memory of the stream.
 #[derive(Debug, Default)]
@@ -22,7 +24,7 @@ pub(super) struct Trace {
 /// One entry as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Witness {
-    pub(super) subject: String,
+    pub(super) subject: Subject,
     pub(super) sequence: u64,
     time: i128,
     expires_at: UnixTime,
@@ -48,13 +50,7 @@ impl Trace {
 
     /// An entry was read; the latest few are kept.
     pub(super) fn saw(&mut self, message: &Message, entry: &Entry) {
-        let tombstone = entry.record.op == Op::Reinstate;
-        if tombstone && entry.sequence > self.base {
-            if self.tombstones.len() >= TOMBSTONES {
-                self.begin(entry.sequence);
-            }
-            self.tombstones.insert(entry.sequence);
-        }
+        self.note(entry);
         if self.witnesses.back().is_some_and(|last| last.sequence >= message.sequence) {
             return;
         }
@@ -67,8 +63,28 @@ impl Trace {
             sequence: message.sequence,
             time: message.time,
             expires_at: entry.record.expires_at,
-            tombstone,
+            tombstone: entry.is_tombstone(),
         });
+    }
+
+    /// The same of many that follow each other: only the last of them can be witnesses.
+    pub(super) fn saw_all(&mut self, many: &[Folded]) {
+        let (most, last) = many.split_at(many.len().saturating_sub(WITNESSES));
+        for (entry, _) in most.iter().filter_map(|folded| folded.entry.as_ref()) {
+            self.note(entry);
+        }
+        for (entry, message) in last.iter().filter_map(|folded| folded.entry.as_ref()) {
+            self.saw(message, entry);
+        }
+    }
+
+    fn note(&mut self, entry: &Entry) {
+        if entry.is_tombstone() && entry.sequence > self.base {
+            if self.tombstones.len() >= TOMBSTONES {
+                self.begin(entry.sequence);
+            }
+            self.tombstones.insert(entry.sequence);
+        }
     }
 
     /// Whether the reinstatement at that sequence was read.
