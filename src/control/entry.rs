@@ -1,16 +1,13 @@
 //! What a caller says: one JSON object, read strictly, problems named by their member.
 
-use std::borrow::Cow;
-use std::fmt;
 use std::sync::Arc;
 
-use serde::de::{Error, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::clock::UnixTime;
 use crate::config::Role;
-use crate::revocation::{Draft, Op, Revocation};
+use crate::revocation::{Draft, Op, Revocation, Text};
 use crate::secret::Secret;
 
 use super::{Ask, Caller, ControlError, Gatehouse};
@@ -45,11 +42,6 @@ pub(super) struct Entry<'a> {
     actor: Option<Text<'a>>,
 }
 
-/// A member's text, as it stands in what was sent unless it is escaped there.
-pub(super) struct Text<'a>(Cow<'a, str>);
-
-struct TextVisitor;
-
 /// A record that was made before: it means what it says, nothing is filled in.
 struct Origin<'a> {
     id: Uuid,
@@ -76,15 +68,17 @@ impl<'a> Entry<'a> {
             ("actor", self.actor.is_some()),
         ];
         refuse(&given, "is only taken by an import")?;
-        Ok(house.complete(self.ask(false)?, &caller.name)?)
+        Ok(house.complete(self.ask(false, &mut None)?, &caller.name)?)
     }
 
     /// The record of an import's line. What an export said about its origin is kept for an `admin`;
-    /// anyone else could put words in another's mouth with it, and speaks in his own name.
+    /// anyone else could put words in another's mouth with it, and speaks in his own name. A claim that is
+    /// the last line's again is shared with it.
     pub(super) fn import<G: Gatehouse>(
         mut self,
         house: &G,
         caller: &Caller,
+        last_claim: &mut Option<Arc<str>>,
     ) -> Result<Revocation, ControlError> {
         if self.v.is_some_and(|version| version != VERSION) {
             return Err(ControlError::field("v", "is a version this gateway does not know"));
@@ -94,7 +88,7 @@ impl<'a> Entry<'a> {
             return Err(ControlError::field("op", "must be `revoke` or `reinstate`"));
         }
         let origin = self.take_origin();
-        let mut record = house.complete(self.ask(origin.is_some())?, &caller.name)?;
+        let mut record = house.complete(self.ask(origin.is_some(), last_claim)?, &caller.name)?;
         record.op = op;
         if let Some(origin) = origin {
             record.issued_before = origin.issued_before;
@@ -117,7 +111,7 @@ impl<'a> Entry<'a> {
         Some(Origin { id, at, actor, issued_before: self.issued_before, expires_at })
     }
 
-    fn ask(self, whole: bool) -> Result<Ask, ControlError> {
+    fn ask(self, whole: bool, last_claim: &mut Option<Arc<str>>) -> Result<Ask, ControlError> {
         let reason = self.reason.map(Text::shared);
         check_reason(reason.as_deref())?;
         if let Some(token) = self.token {
@@ -140,7 +134,7 @@ impl<'a> Entry<'a> {
         };
         Ok(Ask::Claim(Draft {
             issuer: self.issuer.map(Text::shared),
-            claim: claim.shared(),
+            claim: claim.shared_with(last_claim),
             value: value.shared(),
             issued_before: self.issued_before,
             expires_at: self.expires_at,
@@ -149,46 +143,12 @@ impl<'a> Entry<'a> {
     }
 }
 
-// === impl Text ===
-
-impl Text<'_> {
-    fn shared(self) -> Arc<str> {
-        self.0.into()
-    }
-}
-
-impl AsRef<str> for Text<'_> {
-    fn as_ref(&self) -> &str {
-        &self.0
-    }
-}
-
-/// `Option<Cow<str>>` alone would copy (serde borrows only what says so itself).
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(TextVisitor)
-    }
-}
-
-impl<'de> Visitor<'de> for TextVisitor {
-    type Value = Text<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string")
-    }
-
-    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Text<'de>, E> {
-        Ok(Text(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Text<'de>, E> {
-        Ok(Text(Cow::Owned(text.to_owned())))
-    }
-}
-
 /// Reads one object.
 pub(super) fn read<'t, T: Deserialize<'t>>(text: &'t [u8]) -> Result<T, ControlError> {
-    if let Ok(read) = serde_json::from_slice(text) {
+    // Looked at once as a whole, and not text by text.
+    if let Ok(text) = std::str::from_utf8(text)
+        && let Ok(read) = serde_json::from_str(text)
+    {
         return Ok(read);
     }
     // Once more, to name the member at fault.

@@ -65,6 +65,8 @@ struct Parsed {
     rejected_total: u64,
     /// No line after this can be read now.
     stopped: Option<ControlError>,
+    /// The last line's.
+    claim: Option<Arc<str>>,
 }
 
 /// An import under way.
@@ -171,7 +173,8 @@ impl Parsed {
                 return Ok(());
             }
         };
-        match read::<Entry<'_>>(line).and_then(|entry| entry.import(house, caller)) {
+        let claim = &mut self.claim;
+        match read::<Entry<'_>>(line).and_then(|entry| entry.import(house, caller, claim)) {
             Ok(record) => self.records.push(record),
             Err(error @ ControlError::NotReady(_)) => return Err(error),
             Err(ControlError::NotJson { column, .. }) => {

@@ -83,19 +83,22 @@ impl Lines {
         chunk: &Bytes,
         mut take: impl FnMut(Line<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut pieces = chunk.split(|byte| *byte == b'\n').peekable();
-        while let Some(piece) = pieces.next() {
-            let ends = pieces.peek().is_some();
+        let mut rest = &chunk[..];
+        loop {
+            let end = end_of_line(rest);
+            let (piece, after) = rest.split_at(end.unwrap_or(rest.len()));
+            let ends = end.is_some();
+            rest = after.get(1..).unwrap_or_default();
             if ends && self.partial.is_empty() && !self.overlong && piece.len() <= MAX_LINE {
                 take(Line::Whole(trim_end(piece)))?;
                 continue;
             }
             self.keep(piece);
-            if ends {
-                self.finish(&mut take)?;
+            if !ends {
+                return Ok(());
             }
+            self.finish(&mut take)?;
         }
-        Ok(())
     }
 
     /// Hands over a last line that has no end.
@@ -123,6 +126,23 @@ impl Lines {
             self.partial.extend_from_slice(piece);
         }
     }
+}
+
+/// Where the first line ends, looked for in eight bytes at a time.
+fn end_of_line(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const TOPS: u64 = u64::from_le_bytes([0x80; 8]);
+    let (words, tail) = bytes.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        let other = u64::from_le_bytes(*word) ^ (ONES * u64::from(b'\n'));
+        // The lowest bit that is set is that of the first byte that is zero.
+        let zero = other.wrapping_sub(ONES) & !other & TOPS;
+        if zero != 0 {
+            return Some(at * 8 + zero.trailing_zeros() as usize / 8);
+        }
+    }
+    let end = tail.iter().position(|byte| *byte == b'\n')?;
+    Some(words.len() * 8 + end)
 }
 
 fn trim_end(line: &[u8]) -> &[u8] {
@@ -199,6 +219,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_end_of_a_line_is_found_at_every_place(
+            bytes in prop::collection::vec(prop::sample::select(vec![0, 9, b'\n', 11, 0x8a, 255]), 0..40)
+        ) {
+            prop_assert_eq!(end_of_line(&bytes), bytes.iter().position(|byte| *byte == b'\n'));
+        }
+
         #[test]
         fn where_the_chunks_end_makes_no_difference(
             text in "[ab\r\n]{0,200}", cuts in prop::collection::vec(0usize..200, 0..6)

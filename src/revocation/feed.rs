@@ -6,18 +6,20 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use smallvec::SmallVec;
 use thiserror::Error;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::{Name, Revocation};
+use super::{Name, Revocation, Text};
 use crate::clock::UnixTime;
 
 /// A position in a store's log. Opaque outside its adapter; totally ordered within one epoch.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Cursor(Arc<str>);
+///
+/// Its text is in the value itself where it is short, as all of ours are: every record carries one.
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Cursor(SmallVec<[u8; 24]>);
 
 /// The identity of a store's memory: another epoch means that it may have forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -270,18 +272,36 @@ impl LiveSender {
 impl Cursor {
     /// A cursor from its text; adapters choose text that compares in log order.
     pub fn new(text: &str) -> Self {
-        Self(text.into())
+        Self(SmallVec::from_slice(text.as_bytes()))
     }
 
     /// The cursor's text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        std::str::from_utf8(&self.0).expect("it was made from a text")
+    }
+}
+
+impl fmt::Debug for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Cursor").field(&self.as_str()).finish()
+    }
+}
+
+impl Serialize for Cursor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Cursor {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self::new(Text::deserialize(deserializer)?.as_ref()))
     }
 }
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.as_str().fmt(f)
     }
 }
 
