@@ -206,7 +206,7 @@ impl UpstreamBody {
 impl Source {
     /// Gives the connection back if it can carry another request.
     fn release(&mut self) {
-        if let Some(link) = self.link.take()
+        if let Some(mut link) = self.link.take()
             && self.reusable
             && link.rest()
         {
