@@ -1,9 +1,11 @@
 //! TLS on the data port: certificate, key and client authorities, read again when their files change.
 
 use std::hash::{DefaultHasher, Hasher};
-use std::io;
+use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -13,6 +15,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
@@ -32,6 +35,11 @@ pub struct TlsReloader {
     tls: Arc<Tls>,
     seen: u64,
 }
+
+/// The socket below TLS. One record alone, which is all of a short answer, is sent as it is: the system
+/// call for a list of pieces costs more.
+#[derive(Debug)]
+pub(super) struct Records(TcpStream);
 
 /// Why certificate, key or authorities cannot be used.
 #[derive(Debug, Error)]
@@ -86,8 +94,9 @@ impl Tls {
     }
 
     /// Does the handshake. Has no deadline of its own.
-    pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        tokio_rustls::TlsAcceptor::from(self.current.load_full()).accept(stream).await
+    pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<Records>> {
+        let acceptor = tokio_rustls::TlsAcceptor::from(self.current.load_full());
+        acceptor.accept(Records(stream)).await
     }
 }
 
@@ -131,6 +140,51 @@ impl TlsReloader {
             }
             Err(error) => tell(&error, &mut self.seen, content),
         }
+    }
+}
+
+// === impl Records ===
+
+impl AsyncRead for Records {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Records {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match slices {
+            [record] => Pin::new(&mut self.0).poll_write(cx, record),
+            records => Pin::new(&mut self.0).poll_write_vectored(cx, records),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }
 
