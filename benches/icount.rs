@@ -26,7 +26,8 @@ fn main() {
         "expired" => (gate.expired(), false),
         "forged" => (format!("{}AAAA", &gate.token(1)[..gate.token(1).len() - 4]), false),
         "cold" => return cold(&gate, count),
-        other => panic!("no kind {other}: cached, revoked, expired, forged or cold"),
+        "cold-rs256" => return cold(&Gate::new(Algorithm::RS256), count),
+        other => panic!("no kind {other}: cached, revoked, expired, forged, cold or cold-rs256"),
     };
     let mut head = request(&token);
     for _ in 0..count {

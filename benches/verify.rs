@@ -106,7 +106,7 @@ fn cache(criterion: &mut Criterion) {
     let token = key.sign(&Map::new(), &claims());
     let verified = gate.verify(BearerToken::new(&token), NOW).expect("the token is good");
     let cache = TokenCache::new(100_000, 64 << 20);
-    cache.insert(&token, gate.generation(), Arc::new(verified));
+    cache.insert(&token, gate.generation(), Arc::new(verified), 2048);
     criterion.bench_function("cache/hit", |bencher| {
         bencher.iter(|| cache.find(black_box(&token), gate.generation()).expect("it is kept"));
     });

@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use crate::clock::UnixTime;
 use crate::revocation::Principal;
-use crate::token::{ClaimPath, Claims, Reading, TokenSource, TokenTypes, Verified};
+use crate::token::{Claim, ClaimPath, Claims, Reading, TokenSource, TokenTypes, Verified};
 
 /// Who is let through a route. There is no default: a route must say.
 #[derive(Clone, Debug)]
@@ -212,21 +212,18 @@ impl Fresh {
 
 impl ClaimRule {
     fn holds(&self, claims: &Claims) -> bool {
-        match claims.at(&self.claim) {
-            Some(Value::Array(values)) => values.iter().any(|value| self.matches(value)),
-            Some(value) => self.matches(value),
-            None => false,
-        }
+        // A list that holds a list matches nothing by it.
+        claims
+            .look_at(&self.claim)
+            .is_some_and(|claim| claim.items().chain([claim]).any(|value| self.matches(value)))
     }
 
-    fn matches(&self, value: &Value) -> bool {
-        match value {
-            Value::String(text) => self.any_of.iter().any(|wanted| **wanted == **text),
-            Value::Number(_) | Value::Bool(_) => {
-                let text = value.to_string();
-                self.any_of.iter().any(|wanted| **wanted == *text)
-            }
-            Value::Null | Value::Array(_) | Value::Object(_) => false,
+    fn matches(&self, value: Claim<'_>) -> bool {
+        let is = |text: &str| self.any_of.iter().any(|wanted| **wanted == *text);
+        match (value.as_str(), value.scalar()) {
+            (Some(text), _) => is(text),
+            (None, Some(scalar)) => is(&scalar.to_string()),
+            (None, None) => false,
         }
     }
 }

@@ -74,7 +74,7 @@ impl Gateway {
         log: AccessLog,
     ) -> Self {
         let snapshot = ArcSwap::new(snapshot);
-        let tokens = TokenCache::new(TOKENS, TOKEN_BYTES);
+        let tokens = TokenCache::sparing(TOKENS, TOKEN_BYTES);
         let judge = Judge { revocations: Arc::clone(&revocations), clock: Arc::clone(&clock) };
         let judge = Arc::new(judge);
         let desk = OnceLock::new();
@@ -309,7 +309,8 @@ impl Gateway {
                 self.metrics.token_cache_misses.inc();
                 let verified = snapshot.verifier.verify_all_but_expiry(token, now)?;
                 let named = Arc::new(self.revocations.name(verified));
-                self.tokens.insert(token.as_str(), generation, Arc::clone(&named));
+                let bytes = named.bytes();
+                self.tokens.insert(token.as_str(), generation, Arc::clone(&named), bytes);
                 named
             }
         };
@@ -320,5 +321,8 @@ impl Gateway {
 
 /// Tokens the cache keeps at the most.
 const TOKENS: usize = 100_000;
-/// Bytes of tokens the cache keeps at the most.
+/// Bytes the cache takes for them at the most.
 const TOKEN_BYTES: u64 = 128 * 1024 * 1024;
+
+#[cfg(test)]
+mod cache_tests;

@@ -52,7 +52,8 @@ impl VerdictCache {
         };
         let ttl = ttl.min(term.most);
         if !ttl.is_zero() {
-            self.tokens.insert(token, generation, Kept { verdict, until: term.from + ttl });
+            let until = term.from + ttl;
+            self.tokens.insert(token, generation, Kept { verdict, until }, 0);
         }
     }
 

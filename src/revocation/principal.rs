@@ -180,6 +180,13 @@ impl Named {
     pub const fn verified(&self) -> &Verified {
         &self.verified
     }
+
+    /// What it occupies in memory, in bytes, counts of references included.
+    pub fn bytes(&self) -> usize {
+        let spilled = if self.fingerprints.spilled() { self.fingerprints.capacity() } else { 0 };
+        let own = size_of::<Self>() + 2 * size_of::<usize>();
+        own + spilled * size_of::<Fingerprint>() + self.verified.claims().bytes()
+    }
 }
 
 // === impl Principal ===

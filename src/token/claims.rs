@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::clock::UnixTime;
 
 use super::members::{Members, MembersSeed};
+use super::tape::Claim;
 use super::{TokenError, strict_json};
 
 /// The first date that is refused, so that no sum of dates and leeways comes near a wrap.
@@ -15,9 +16,20 @@ const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
 #[derive(Clone, Debug)]
 pub struct Claims {
     members: Members,
+    registered: Registered,
     expires_at: Option<UnixTime>,
     not_before: Option<UnixTime>,
     issued_at: Option<UnixTime>,
+}
+
+/// Where claims stand that are asked for again and again; 0, where no member's value stands, is absent.
+#[derive(Clone, Copy, Debug, Default)]
+struct Registered {
+    iss: u32,
+    sub: u32,
+    jti: u32,
+    aud: u32,
+    /// Whether a date is text.
     text_dates: bool,
 }
 
@@ -34,36 +46,37 @@ impl Claims {
     /// absent one is missed is the issuer's rule.
     pub fn parse(payload: &[u8]) -> Result<Self, TokenError> {
         let claims = Self::parse_with_text_dates(payload)?;
-        if claims.text_dates { Err(TokenError::Malformed) } else { Ok(claims) }
+        if claims.has_text_dates() { Err(TokenError::Malformed) } else { Ok(claims) }
     }
 
     /// The same, but a date may be text that holds a whole number, for issuers that are known for it.
     pub(super) fn parse_with_text_dates(payload: &[u8]) -> Result<Self, TokenError> {
-        let members =
-            strict_json::parse_with(payload, |bounds, de| MembersSeed(bounds).deserialize(de))
-                .map_err(|_cause| TokenError::Malformed)?;
-        for name in ["iss", "sub", "jti"] {
-            if members.find(name).is_some_and(|value| !value.is_string()) {
-                return Err(TokenError::Malformed);
+        let members = strict_json::parse_with(payload, |bounds, de| {
+            MembersSeed(bounds, payload.len()).deserialize(de)
+        });
+        let members = members.map_err(|_cause| TokenError::Malformed)?;
+        let (mut expires_at, mut not_before, mut issued_at) = (None, None, None);
+        let mut registered = Registered::default();
+        for (name, claim) in members.all() {
+            match name {
+                "iss" => registered.iss = text(claim)?,
+                "sub" => registered.sub = text(claim)?,
+                "jti" => registered.jti = text(claim)?,
+                "aud" => registered.aud = text_or_texts(claim)?,
+                "exp" => expires_at = Some(date(claim, f64::floor)?),
+                "nbf" => not_before = Some(date(claim, f64::ceil)?),
+                "iat" => issued_at = Some(date(claim, f64::floor)?),
+                _ => continue,
             }
+            registered.text_dates |=
+                matches!(name, "exp" | "nbf" | "iat") && claim.as_str().is_some();
         }
-        if members.find("aud").is_some_and(|audience| !is_text_or_texts(audience)) {
-            return Err(TokenError::Malformed);
-        }
-        Ok(Self {
-            expires_at: date(&members, "exp", f64::floor)?,
-            not_before: date(&members, "nbf", f64::ceil)?,
-            issued_at: date(&members, "iat", f64::floor)?,
-            text_dates: ["exp", "nbf", "iat"]
-                .iter()
-                .any(|name| members.find(name).is_some_and(Value::is_string)),
-            members,
-        })
+        Ok(Self { members, registered, expires_at, not_before, issued_at })
     }
 
     /// Whether a date is text, which RFC 7519 §2 does not know.
     pub(super) const fn has_text_dates(&self) -> bool {
-        self.text_dates
+        self.registered.text_dates
     }
 
     /// Every member, as the token has it.
@@ -78,35 +91,43 @@ impl Claims {
 
     /// The value at the end of the path.
     pub fn at(&self, path: &ClaimPath) -> Option<&Value> {
-        if let Some(value) = self.members.find(path.as_str()) {
-            return Some(value);
+        self.look_at(path).map(|claim| self.members.value(claim))
+    }
+
+    /// The member of that name where it lies, whatever its type.
+    pub(crate) fn look(&self, name: &str) -> Option<Claim<'_>> {
+        self.members.look(name)
+    }
+
+    /// The value at the end of the path where it lies.
+    pub(crate) fn look_at(&self, path: &ClaimPath) -> Option<Claim<'_>> {
+        if let Some(claim) = self.look(path.as_str()) {
+            return Some(claim);
         }
         let mut steps = path.as_str().split('.');
-        let first = self.members.find(steps.next()?)?;
-        steps.try_fold(first, |value, step| value.as_object()?.get(step))
+        let first = self.look(steps.next()?)?;
+        steps.try_fold(first, Claim::member)
     }
 
     /// `iss`, when it is text.
     pub fn issuer(&self) -> Option<&str> {
-        self.member("iss")?.as_str()
+        self.members.at(self.registered.iss).as_str()
     }
 
     /// `sub`, when it is text.
     pub fn subject(&self) -> Option<&str> {
-        self.member("sub")?.as_str()
+        self.members.at(self.registered.sub).as_str()
     }
 
     /// `jti`, when it is text.
     pub fn token_id(&self) -> Option<&str> {
-        self.member("jti")?.as_str()
+        self.members.at(self.registered.jti).as_str()
     }
 
     /// The audiences of `aud`, text or list (RFC 7519 §4.1.3).
     pub fn audiences(&self) -> impl Iterator<Item = &str> {
-        let audience = self.member("aud");
-        let listed = audience.and_then(Value::as_array);
-        let single = audience.and_then(Value::as_str);
-        single.into_iter().chain(listed.into_iter().flatten().filter_map(Value::as_str))
+        let audience = self.members.at(self.registered.aud);
+        audience.as_str().into_iter().chain(audience.items().filter_map(Claim::as_str))
     }
 
     /// `exp`, rounded down (a fraction of a second never lengthens a life).
@@ -126,13 +147,18 @@ impl Claims {
 
     /// The scopes of `scope` (space-separated text, RFC 8693 §4.2) and `scp` (text or a list of texts).
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
-        let listed = self.member("scp").and_then(Value::as_array);
+        let listed = self.look("scp").into_iter().flat_map(Claim::items);
         ["scope", "scp"]
             .into_iter()
-            .filter_map(|name| self.member(name)?.as_str())
+            .filter_map(|name| self.look(name)?.as_str())
             .flat_map(|text| text.split(' '))
-            .chain(listed.into_iter().flatten().filter_map(Value::as_str))
+            .chain(listed.filter_map(Claim::as_str))
             .filter(|scope| !scope.is_empty())
+    }
+
+    /// What they occupy elsewhere, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.members.bytes()
     }
 }
 
@@ -152,19 +178,14 @@ impl From<&str> for ClaimPath {
 }
 
 /// A NumericDate (RFC 7519 §2): a number that is finite, not negative and below 2^63.
-fn date(
-    members: &Members,
-    name: &str,
-    round: fn(f64) -> f64,
-) -> Result<Option<UnixTime>, TokenError> {
-    let Some(value) = members.find(name) else { return Ok(None) };
-    let seconds = match value {
-        Value::Number(number) => match (number.as_u64(), number.as_f64()) {
+fn date(claim: Claim<'_>, round: fn(f64) -> f64) -> Result<UnixTime, TokenError> {
+    let seconds = match (claim.as_str(), claim.scalar()) {
+        (None, Some(Value::Number(number))) => match (number.as_u64(), number.as_f64()) {
             (Some(whole), _) => whole,
             (None, Some(part)) if (0.0..TWO_TO_63).contains(&part) => round(part) as u64,
             _ => return Err(TokenError::Malformed),
         },
-        Value::String(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
+        (Some(text), _) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
             text.parse().map_err(|_cause| TokenError::Malformed)?
         }
         _ => return Err(TokenError::Malformed),
@@ -172,15 +193,20 @@ fn date(
     if seconds >= 1 << 63 {
         return Err(TokenError::Malformed);
     }
-    Ok(Some(UnixTime::from_secs(seconds)))
+    Ok(UnixTime::from_secs(seconds))
 }
 
-fn is_text_or_texts(value: &Value) -> bool {
-    match value {
-        Value::String(_) => true,
-        Value::Array(values) => values.iter().all(Value::is_string),
-        _ => false,
+/// Where the text stands.
+fn text(claim: Claim<'_>) -> Result<u32, TokenError> {
+    claim.as_str().map(|_| claim.place()).ok_or(TokenError::Malformed)
+}
+
+/// Where the text, or the list of nothing but texts, stands.
+fn text_or_texts(claim: Claim<'_>) -> Result<u32, TokenError> {
+    if claim.is_list() && claim.items().all(|item| item.as_str().is_some()) {
+        return Ok(claim.place());
     }
+    text(claim)
 }
 
 #[cfg(test)]

@@ -1,62 +1,92 @@
-//! The members of a claims set side by side: one piece of memory for each token that is kept, where a map
-//! has one for every few members and one for every name.
+//! The members of a claims set: kept flat, and as a tree where somebody asks for one.
 
-use std::borrow::Cow;
-use std::fmt;
+use std::sync::OnceLock;
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::strict_json::{Bounds, Text};
+use super::strict_json::Bounds;
+use super::tape::{Claim, Tape, TapeSeed};
 
 /// An object's members in the order in which they came, each name once.
 #[derive(Clone, Debug, Default)]
-pub struct Members(Vec<(Cow<'static, str>, Value)>);
+pub struct Members {
+    tape: Tape,
+    asked: OnceLock<Box<Asked>>,
+}
 
-/// Reads an object inside the bounds.
-pub(super) struct MembersSeed<'b>(pub(super) Bounds<'b>);
+/// A value as somebody asked for it, and those that were asked for later. Mostly it is none: what every
+/// request needs is read where it lies.
+#[derive(Clone, Debug)]
+struct Asked {
+    place: u32,
+    value: Value,
+    next: OnceLock<Box<Self>>,
+}
 
-/// Room for what a token mostly has.
-const USUAL: usize = 16;
-/// Up to so many members each is compared with every other one.
-const FEW: usize = 24;
+/// Reads an object of so many bytes inside the bounds.
+pub(super) struct MembersSeed<'b>(pub(super) Bounds<'b>, pub(super) usize);
+
+/// What two texts that are asked for occupy, in bytes.
+const ASKED: usize = 2 * (size_of::<Asked>() + 64);
 
 // === impl Members ===
 
 impl Members {
     /// The member of that name.
     pub fn find(&self, name: &str) -> Option<&Value> {
-        self.0.iter().find(|(it, _)| it == name).map(|(_, value)| value)
+        self.look(name).map(|claim| self.value(claim))
     }
 
     /// Every member.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.0.iter().map(|(name, value)| (&**name, value))
+        self.all().map(|(name, claim)| (name, self.value(claim)))
     }
 
     /// The same as a JSON object.
     pub fn to_object(&self) -> Map<String, Value> {
-        self.iter().map(|(name, value)| (name.to_owned(), value.clone())).collect()
+        self.tape.root().to_object()
     }
 
-    fn has_doubles(&self) -> bool {
-        if self.0.len() <= FEW {
-            let before = |place: usize| self.0[..place].iter();
-            let doubled = |(place, (name, _)): (usize, &(Cow<'static, str>, Value))| {
-                before(place).any(|(other, _)| other == name)
-            };
-            return self.0.iter().enumerate().any(doubled);
+    /// Every member where it lies.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, Claim<'_>)> {
+        self.tape.root().members()
+    }
+
+    /// The member of that name where it lies.
+    pub(super) fn look(&self, name: &str) -> Option<Claim<'_>> {
+        self.tape.root().member(name)
+    }
+
+    /// The value that lies there.
+    pub(super) const fn at(&self, place: u32) -> Claim<'_> {
+        self.tape.claim(place)
+    }
+
+    /// The value as a tree, which is made when it is first asked for.
+    pub(super) fn value(&self, claim: Claim<'_>) -> &Value {
+        let place = claim.place();
+        let mut link = &self.asked;
+        loop {
+            let made = || Box::new(Asked { place, value: claim.to_value(), next: OnceLock::new() });
+            let asked = link.get_or_init(made);
+            if asked.place == place {
+                return &asked.value;
+            }
+            link = &asked.next;
         }
-        let mut names: Vec<&str> = self.iter().map(|(name, _)| name).collect();
-        names.sort_unstable();
-        names.windows(2).any(|pair| pair[0] == pair[1])
+    }
+
+    /// What they occupy elsewhere, in bytes, with a claim or two that routes ask for.
+    pub(super) fn bytes(&self) -> usize {
+        self.tape.bytes() + ASKED
     }
 }
 
 impl Serialize for Members {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.iter())
+        self.tape.root().serialize(serializer)
     }
 }
 
@@ -66,47 +96,8 @@ impl<'de> DeserializeSeed<'de> for MembersSeed<'_> {
     type Value = Members;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Members, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for MembersSeed<'_> {
-    type Value = Members;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Members, A::Error> {
-        let bounds = self.0.deeper()?;
-        let mut members = Members(Vec::with_capacity(USUAL));
-        // Names are compared after their escapes are undone: "a" and "\u0061" are one name.
-        while let Some(Text(name)) = access.next_key()? {
-            bounds.member()?;
-            members.0.push((kept(name), access.next_value_seed(bounds)?));
-        }
-        if members.has_doubles() { Err(A::Error::custom("a member twice")) } else { Ok(members) }
-    }
-}
-
-/// The name without memory of its own, if it is one that many tokens have.
-fn kept(name: Cow<'_, str>) -> Cow<'static, str> {
-    let known: &[&'static str] = match name.len() {
-        3 => &["iss", "sub", "aud", "exp", "iat", "jti", "nbf", "azp", "sid", "typ", "scp", "acr"],
-        4 => &["type", "name", "csrf"],
-        5 => &["scope", "email", "fresh", "roles", "nonce"],
-        9 => &["client_id", "auth_time"],
-        10 => &["given_name"],
-        11 => &["family_name"],
-        12 => &["realm_access"],
-        14 => &["email_verified"],
-        15 => &["resource_access", "allowed-origins"],
-        18 => &["preferred_username"],
-        _ => &[],
-    };
-    match known.iter().find(|known| **known == name) {
-        Some(known) => Cow::Borrowed(known),
-        None => Cow::Owned(name.into_owned()),
+        let tape = TapeSeed { bounds: self.0, length: self.1 }.deserialize(deserializer)?;
+        Ok(Members { tape, asked: OnceLock::new() })
     }
 }
 
@@ -114,9 +105,11 @@ fn kept(name: Cow<'_, str>) -> Cow<'static, str> {
 mod tests {
     use super::*;
     use crate::token::strict_json::parse_with;
+    use crate::token::tape::FEW;
 
     fn read(json: &str) -> Option<Members> {
-        parse_with(json.as_bytes(), |bounds, de| MembersSeed(bounds).deserialize(de)).ok()
+        parse_with(json.as_bytes(), |bounds, de| MembersSeed(bounds, json.len()).deserialize(de))
+            .ok()
     }
 
     fn many(names: impl Iterator<Item = usize>) -> Option<Members> {
@@ -151,5 +144,25 @@ mod tests {
             (members.find("b\""), members.find("b")),
             (Some(&Value::from(vec![Value::from(1), serde_json::json!({"c": null})])), None)
         );
+    }
+    #[test]
+    fn what_is_asked_for_is_what_lies_there_and_the_same_each_time() {
+        let json =
+            r#"{"a":"x","b":{"c":[null,true,-1,1.5,"y",{"d":[]}],"e":{}},"f":[],"g":"","h":7}"#;
+        let (members, tree) = (read(json).expect("an object"), serde_json::from_str::<Value>(json));
+        let tree = tree.unwrap();
+        for name in ["h", "b", "a", "f", "g", "b"] {
+            let (once, again) = (members.find(name).unwrap(), members.find(name).unwrap());
+            assert!(std::ptr::eq(once, again), "{name}");
+            assert_eq!(Some(once), tree.get(name), "{name}");
+        }
+        let inner = members.look("b").and_then(|b| b.member("c")).unwrap();
+        assert_eq!(members.value(inner), &tree["b"]["c"]);
+        assert_eq!(inner.items().nth(4).and_then(Claim::as_str), Some("y"));
+        assert_eq!(inner.items().count(), 6);
+        assert!(members.look("a").unwrap().items().next().is_none());
+        assert!(members.look("f").unwrap().members().next().is_none());
+        assert_eq!(members.iter().count(), 5);
+        assert_eq!((members.find("c"), members.find("x"), members.find("")), (None, None, None));
     }
 }

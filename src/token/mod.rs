@@ -6,6 +6,7 @@
 mod bearer;
 mod cache;
 mod claims;
+mod door;
 mod error;
 pub(crate) mod form;
 mod header;
@@ -24,6 +25,7 @@ mod refresh;
 mod rules;
 mod signature;
 pub(crate) mod strict_json;
+mod tape;
 mod types;
 mod verify;
 
@@ -43,5 +45,6 @@ pub use members::Members;
 pub use places::{Csrf, Found, Proof, Reading, TokenSource};
 pub use pyjwt::Fault;
 pub use refresh::KeyRefresher;
+pub(crate) use tape::Claim;
 pub use types::{TokenType, TokenTypes};
 pub use verify::{Authentic, Verified, Verifier};

@@ -3,13 +3,12 @@
 use http::header::{AUTHORIZATION, COOKIE};
 use http::request::Parts;
 use http::{HeaderName, Method};
-use serde_json::Value;
 use subtle::ConstantTimeEq as _;
 
 use crate::body::ReadBody;
 
 use super::form::{self, Coded};
-use super::{BearerError, BearerToken, Claims, Credential, bearer, inside, lenient};
+use super::{BearerError, BearerToken, Claim, Claims, Credential, bearer, inside, lenient};
 
 /// Where a route looks for the token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -249,7 +248,7 @@ impl<'r> Found<'r> {
     /// Whether the token is the one that the CSRF field was set for.
     pub fn matches(self, claims: &Claims) -> Result<(), BearerError> {
         match self.csrf {
-            Some(_) => self.matches_text(claims.member("csrf").and_then(Value::as_str)),
+            Some(_) => self.matches_text(claims.look("csrf").and_then(Claim::as_str)),
             None => Ok(()),
         }
     }

@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-
 use crate::clock::UnixTime;
 
 use super::header::Header;
 use super::{
-    Audiences, Claims, IssuerConfig, TokenError, TokenType, TokenTypeFrom, TokenTypeRule,
+    Audiences, Claim, Claims, IssuerConfig, TokenError, TokenType, TokenTypeFrom, TokenTypeRule,
     TypeHeaders,
 };
 
@@ -56,10 +54,8 @@ fn without_application(typ: &str) -> &str {
 
 /// Empty text names nobody and nothing, so it is as good as absent.
 fn check_required(config: &IssuerConfig, claims: &Claims) -> Result<(), TokenError> {
-    let has = |name: &str| match claims.member(name) {
-        None | Some(Value::Null) => false,
-        Some(Value::String(text)) => !text.is_empty(),
-        Some(_) => true,
+    let has = |name: &str| {
+        claims.look(name).is_some_and(|claim| !claim.is_null() && claim.as_str() != Some(""))
     };
     if config.require.iter().all(|name| has(name)) { Ok(()) } else { Err(TokenError::MissingClaim) }
 }
@@ -72,7 +68,7 @@ pub(super) fn kind_of(
     claims: &Claims,
 ) -> Result<TokenType, TokenError> {
     // A logout token or another security event (RFC 8417 §2.2) is no leave to do anything.
-    if claims.member("events").is_some() {
+    if claims.look("events").is_some() {
         return Err(TokenError::UnknownType);
     }
     match word(&rule.from, header, claims) {
@@ -87,8 +83,8 @@ pub(super) fn kind_of(
 fn word<'t>(from: &TokenTypeFrom, header: &'t Header<'_>, claims: &'t Claims) -> Word<'t> {
     let (present, text) = match from {
         TokenTypeFrom::Claim(path) => {
-            let claim = claims.at(path);
-            (claim.is_some(), claim.and_then(Value::as_str))
+            let claim = claims.look_at(path);
+            (claim.is_some(), claim.and_then(Claim::as_str))
         }
         TokenTypeFrom::Header(name) => (header.has(name), header.text(name)),
     };

@@ -4,17 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::clock::UnixTime;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::Value;
-
-use crate::clock::UnixTime;
 
 use super::header::Header;
 use super::issuer::next_generation;
 use super::jws::Jws;
 use super::keys::VerifyingKey;
-use super::{BearerToken, Claims, OwnClaims, TokenError, TokenType, TrustedIssuer, rules};
+use super::{BearerToken, Claim, Claims, OwnClaims, TokenError, TokenType, TrustedIssuer, rules};
 
 /// Checks tokens of every trusted issuer. Pure: the same token, keys and time give the same answer.
 #[derive(Debug)]
@@ -196,7 +194,7 @@ impl Authentic {
     /// The family's claim and its value, where the issuer has families and the token the claim.
     pub fn family(&self) -> Option<(&str, &str)> {
         let path = self.own_claims.as_ref()?.family.as_ref()?;
-        Some((path.as_str(), self.claims.at(path)?.as_str()?))
+        Some((path.as_str(), self.claims.look_at(path)?.as_str()?))
     }
 
     /// SHA-256 of the JWS signing input in base64url: the value of the claim `token`.
@@ -235,17 +233,17 @@ impl Verified {
 
     /// Whose token it is: `sub`, or what the issuer says in another claim.
     pub fn subject(&self) -> Option<&str> {
-        self.identity().map_or_else(|| self.claims.subject(), Value::as_str)
+        self.identity().map_or_else(|| self.claims.subject(), Claim::as_str)
     }
 
     /// The claim that the issuer has instead of `sub`.
-    pub fn identity(&self) -> Option<&Value> {
-        self.claims.member(self.own_claims.as_ref()?.identity.as_ref()?)
+    pub(crate) fn identity(&self) -> Option<Claim<'_>> {
+        self.claims.look(self.own_claims.as_ref()?.identity.as_ref()?)
     }
 
     /// What the token has in common with its refresh token: that one's `jti`, or a session.
-    pub fn family(&self) -> Option<&Value> {
-        self.claims.at(self.own_claims.as_ref()?.family.as_ref()?)
+    pub(crate) fn family(&self) -> Option<Claim<'_>> {
+        self.claims.look_at(self.own_claims.as_ref()?.family.as_ref()?)
     }
 
     /// SHA-256 of the JWS signing input: names the token without its malleable signature.
@@ -265,7 +263,7 @@ impl Verified {
 
     /// A token as the verifier would have made it, for other rooms' unit tests.
     #[cfg(test)]
-    pub(crate) fn for_test(scope: &str, token_type: TokenType, claims: Value) -> Self {
+    pub(crate) fn for_test(scope: &str, token_type: TokenType, claims: serde_json::Value) -> Self {
         let claims = Claims::parse(claims.to_string().as_bytes()).expect("a claims set");
         let valid_until = claims.expires_at().unwrap_or(UnixTime::MAX);
         let (issuer, scope) = ("main".into(), scope.into());
