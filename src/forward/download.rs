@@ -38,6 +38,7 @@ pub enum ResponseBody {
 pub(super) struct Answered {
     pub(super) head: Parts,
     pub(super) body: http1::Body,
+    pub(super) there: http1::There,
     source: Source,
 }
 
@@ -111,8 +112,8 @@ impl Body for ResponseBody {
 
 impl Answered {
     pub(super) fn new(answer: Answer, link: Box<Link>, lease: Lease) -> Self {
-        let Answer { head, body, reusable } = answer;
-        Self { head, body, source: Source { link: Some(link), lease, reusable } }
+        let Answer { head, body, reusable, there } = answer;
+        Self { head, body, there, source: Source { link: Some(link), lease, reusable } }
     }
 
     /// The answer for the client. A body that is all there gives the connection back at once.
@@ -121,7 +122,7 @@ impl Answered {
         patience: Duration,
         trailers: Option<Arc<IdentityNames>>,
     ) -> Response<ResponseBody> {
-        let Self { head, mut body, mut source } = self;
+        let Self { head, mut body, mut source, .. } = self;
         let read = source.link.as_mut().and_then(|link| body.take_whole(&mut link.read));
         let body = match read {
             Some(whole) => {

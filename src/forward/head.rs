@@ -110,12 +110,19 @@ pub(super) fn prepare(
 }
 
 /// Makes of an upstream's head the one for the client.
-pub(super) fn clean_answer(head: &mut response::Parts, body: &http1::Body, trailers: bool) {
-    hop::strip_response(&mut head.headers, trailers);
-    if body.size_hint().exact().is_none() {
+pub(super) fn clean_answer(
+    head: &mut response::Parts,
+    body: &http1::Body,
+    there: http1::There,
+    trailers: bool,
+) {
+    if there.hop_by_hop {
+        hop::strip_response(&mut head.headers, trailers);
+    }
+    if there.lengths > 0 && body.size_hint().exact().is_none() {
         // The coding counts when both are there (RFC 9112 §6.3).
         head.headers.remove(header::CONTENT_LENGTH);
-    } else {
+    } else if there.lengths > 1 {
         keep_first(&mut head.headers);
     }
 }
@@ -151,9 +158,7 @@ fn set_framing(parts: &mut Parts, upload: &Upload, declared: bool) {
 
 /// Equal lengths, repeated, become one.
 fn keep_first(headers: &mut HeaderMap) {
-    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
-    if let (Some(first), Some(_)) = (lengths.next(), lengths.next()) {
-        let first = first.clone();
+    if let Some(first) = headers.get(header::CONTENT_LENGTH).cloned() {
         headers.insert(header::CONTENT_LENGTH, first);
     }
 }

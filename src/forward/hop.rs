@@ -38,10 +38,7 @@ pub(super) fn strip_request(headers: &mut HeaderMap, trailers: bool) {
 
 /// Removes an answer's. With `trailers`, the announcement of trailers stays.
 pub(super) fn strip_response(headers: &mut HeaderMap, trailers: bool) {
-    // Most have none: a look at each name costs less than a look-up of each field.
-    if headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
-        strip(headers, &[], trailers);
-    }
+    strip(headers, &[], trailers);
 }
 
 /// Keeps of a trailer section what may follow a body (RFC 9110 §6.5.1): no framing, no routing, no
@@ -59,9 +56,14 @@ pub(super) fn strip_trailers(trailers: &mut HeaderMap, identity: &IdentityNames)
     }
 }
 
+/// Whether a field of this name ends here, in a request and in an answer.
+pub(super) fn ends_here(name: &HeaderName) -> bool {
+    HOP_BY_HOP.contains(name)
+}
+
 /// Whether a request's field of this name ends here.
 pub(super) fn is_hop_by_hop(name: &HeaderName) -> bool {
-    HOP_BY_HOP.contains(name) || REQUEST_ONLY.contains(name)
+    ends_here(name) || REQUEST_ONLY.contains(name)
 }
 
 fn strip(headers: &mut HeaderMap, also: &[HeaderName], keep_trailer: bool) {

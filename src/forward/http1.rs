@@ -2,7 +2,7 @@
 //! out, an upload in its framing, a head in, a body out of its framing (RFC 9112).
 //!
 //! hyper's client is a connection's own state machine with a channel to those who use it. Here one task
-//! does both ends, which takes a third of the instructions (`BENCHMARKS.md`).
+//! does both ends, in less than half the instructions (`BENCHMARKS.md`).
 
 use thiserror::Error;
 
@@ -10,7 +10,7 @@ mod answer;
 mod body;
 mod outgoing;
 
-pub(super) use answer::{Answer, read_answer};
+pub(super) use answer::{Answer, There, read_answer};
 pub(super) use body::{Body, Part};
 pub(super) use outgoing::Outgoing;
 

@@ -137,7 +137,8 @@ impl Forwarder {
         let (pools, permit) = (&*self.pools, &permit);
         let sending = send::Sending { pools, upstream, permit, head: &parts, own: &own, state };
         let mut answered = sending.run(upload).await?;
-        head::clean_answer(&mut answered.head, &answered.body, forward.trailers);
+        let trailing = forward.trailers;
+        head::clean_answer(&mut answered.head, &answered.body, answered.there, trailing);
         Ok(answered.into_response(upstream.idle_timeout, trailers))
     }
 }

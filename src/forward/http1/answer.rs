@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 
 use super::body::Body;
 use super::{FIELDS, LONGEST_HEAD, Unreadable};
-use crate::forward::hop::lists;
+use crate::forward::hop::{ends_here, lists};
 
 /// A head that was read, and what comes after it.
 #[derive(Debug)]
@@ -22,10 +22,32 @@ pub(in crate::forward) struct Answer {
     pub(in crate::forward) body: Body,
     /// Whether the connection may carry another request afterwards.
     pub(in crate::forward) reusable: bool,
+    pub(in crate::forward) there: There,
+}
+
+/// Which fields that matter to a hop are in the head, seen while it was read: most are in none, and what is
+/// not there needs no look-up.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::forward) struct There {
+    /// Fields `Content-Length`.
+    pub(in crate::forward) lengths: usize,
+    /// Any that ends here, `Connection` and `Transfer-Encoding` among them.
+    pub(in crate::forward) hop_by_hop: bool,
 }
 
 /// Where a field stands in the bytes of the head.
 type Field = (HeaderName, Range<usize>);
+
+// === impl There ===
+
+impl There {
+    fn see(&mut self, name: &HeaderName) {
+        self.lengths += usize::from(name == header::CONTENT_LENGTH);
+        self.hop_by_hop |= ends_here(name);
+    }
+}
+
+// === free functions ===
 
 /// Takes the head of an answer to `method` out of what was read; `None` when more must come. Interim
 /// answers are passed over.
@@ -34,22 +56,21 @@ pub(in crate::forward) fn read_answer(
     method: &Method,
 ) -> Result<Option<Answer>, Unreadable> {
     loop {
-        let Some((mut answer, is_old)) = read_head(read)? else { return Ok(None) };
-        match answer.status() {
+        let Some((head, is_old, there)) = read_head(read)? else { return Ok(None) };
+        match head.status {
             // Nobody asked for it: `Upgrade` was removed.
             StatusCode::SWITCHING_PROTOCOLS => return Err(Unreadable),
             status if status.is_informational() => {}
             status => {
-                let (body, reusable) = framing(method, status, is_old, answer.headers_mut())?;
-                let (head, ()) = answer.into_parts();
-                return Ok(Some(Answer { head, body, reusable }));
+                let (body, reusable) = framing(method, status, is_old, (&head.headers, there))?;
+                return Ok(Some(Answer { head, body, reusable, there }));
             }
         }
     }
 }
 
 /// One head, and whether it is of HTTP/1.0.
-fn read_head(read: &mut BytesMut) -> Result<Option<(Response<()>, bool)>, Unreadable> {
+fn read_head(read: &mut BytesMut) -> Result<Option<(Parts, bool, There)>, Unreadable> {
     let mut places = [const { MaybeUninit::uninit() }; FIELDS];
     let mut parsed = httparse::Response::new(&mut []);
     let status = ParserConfig::default()
@@ -64,24 +85,21 @@ fn read_head(read: &mut BytesMut) -> Result<Option<(Response<()>, bool)>, Unread
     let is_old = parsed.version == Some(0);
     let reason = own_reason(code, parsed.reason);
     let start = read.as_ptr().addr();
-    let mut fields: SmallVec<[Field; 16]> = SmallVec::new();
+    let (mut fields, mut there) = (SmallVec::<[Field; 16]>::new(), There::default());
     for field in parsed.headers.iter() {
         let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| Unreadable)?;
+        there.see(&name);
         let at = field.value.as_ptr().addr() - start;
         fields.push((name, at..at + field.value.len()));
     }
     let bytes = read.split_to(length).freeze();
-    let mut answer = Response::new(());
-    *answer.status_mut() = code;
-    *answer.headers_mut() = header_map(&bytes, fields)?;
-    answer.extensions_mut().extend(reason.map(extension).unwrap_or_default());
-    Ok(Some((answer, is_old)))
-}
-
-fn extension(reason: ReasonPhrase) -> http::Extensions {
-    let mut extensions = http::Extensions::new();
-    extensions.insert(reason);
-    extensions
+    let (mut head, ()) = Response::new(()).into_parts();
+    head.status = code;
+    head.headers = header_map(&bytes, fields)?;
+    if let Some(reason) = reason {
+        head.extensions.insert(reason);
+    }
+    Ok(Some((head, is_old, there)))
 }
 
 /// What an upstream says in place of the usual words.
@@ -105,18 +123,15 @@ fn framing(
     method: &Method,
     status: StatusCode,
     is_old: bool,
-    headers: &HeaderMap,
+    (headers, there): (&HeaderMap, There),
 ) -> Result<(Body, bool), Unreadable> {
-    let length = content_length(headers)?;
-    let coded = is_chunked(headers)?;
+    let length = if there.lengths > 0 { content_length(headers)? } else { None };
+    let coded = there.hop_by_hop && is_chunked(headers)?;
     if coded && is_old {
         return Err(Unreadable);
     }
-    let kept = if is_old {
-        lists(headers, &header::CONNECTION, "keep-alive")
-    } else {
-        !lists(headers, &header::CONNECTION, "close")
-    };
+    let says = |word| there.hop_by_hop && lists(headers, &header::CONNECTION, word);
+    let kept = if is_old { says("keep-alive") } else { !says("close") };
     // Two framings: whoever sent that may mean either, so nothing is read after it.
     let reusable = kept && !(coded && length.is_some());
     let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);

@@ -132,25 +132,55 @@ async fn an_early_answer_reaches_the_client_and_ends_the_upload() {
     assert_eq!(status(&String::from_utf8_lossy(&answer)), 413);
 }
 
-#[tokio::test]
-async fn a_client_that_leaves_ends_the_exchange() {
-    let (told, mut hears) = tokio::sync::mpsc::channel(1);
+/// An upstream that has begun an answer, with these bytes, and says when its client leaves.
+async fn forsaken(begun: &'static str) -> (Recorder, tokio::sync::mpsc::Receiver<bool>) {
+    let (told, hears) = tokio::sync::mpsc::channel(1);
     let upstream = Recorder::scripted(move |_, mut stream, seen| {
         let told = told.clone();
         async move {
             let request = read_request(&mut stream).await.expect("a request");
+            stream.write_all(begun.as_bytes()).await.expect("a write");
             seen.lock().expect("no panic").push(request);
-            let mut byte = [0];
-            let end = stream.read(&mut byte).await;
+            let end = stream.read(&mut [0]).await;
             told.send(matches!(end, Ok(0) | Err(_))).await.expect("a listener");
         }
     })
     .await;
+    (upstream, hears)
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_ends_the_exchange_before_and_within_the_answer() {
+    for begun in ["", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart"] {
+        for request in [
+            "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody",
+        ] {
+            let (upstream, mut hears) = forsaken(begun).await;
+            let gate = Setup::new(upstream.address).start();
+            let mut client = gate.connect().await;
+            client.write_all(request.as_bytes()).await.unwrap();
+            eventually(|| upstream.seen().len() == 1).await;
+            drop(client);
+            assert_eq!(within(hears.recv()).await, Some(true), "{begun} {request}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_closes_its_side_has_left_and_one_that_asks_on_has_not() {
+    let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let (upstream, mut hears) = forsaken("").await;
     let gate = Setup::new(upstream.address).start();
     let mut client = gate.connect().await;
-    client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    client.write_all([request, request].concat().as_bytes()).await.unwrap();
     eventually(|| upstream.seen().len() == 1).await;
-    drop(client);
+    pause(Duration::from_millis(50)).await;
+    assert!(hears.try_recv().is_err());
+    let mut other = gate.connect().await;
+    other.write_all(request.as_bytes()).await.unwrap();
+    eventually(|| upstream.seen().len() == 2).await;
+    other.shutdown().await.unwrap();
     assert_eq!(within(hears.recv()).await, Some(true));
 }
 
