@@ -29,7 +29,9 @@ use crate::shutdown::Drain;
 use super::Handler;
 use super::activity::{Activity, Turn, Watched};
 use super::capacity::Capacity;
+use super::presence::Presence;
 use super::sniff::{Rewound, Version, sniff};
+use super::spares::Spares;
 use super::tls::Tls;
 
 /// What every connection of a worker shares.
@@ -44,9 +46,10 @@ pub(super) struct Setting {
 
 /// A connection's client, and who answers it until when.
 #[derive(Debug)]
-pub(super) struct Visit<H> {
+pub(super) struct Visit<H: Handler> {
     pub(super) peer: Peer,
     pub(super) handler: H,
+    pub(super) spares: Rc<Spares<H::Future>>,
     pub(super) drain: Drain,
 }
 
@@ -78,7 +81,8 @@ impl Setting {
             .max_header_size(limits.header_bytes)
             .max_buf_size((limits.header_bytes * 2).max(UPLOAD_ROOM))
             .header_read_timeout(None)
-            .half_close(false);
+            // Of a plain socket's client we know ourselves whether it is gone.
+            .half_close(tls.is_none());
         if limits.headers != 100 {
             // Setting it allocates on every request; 100 is built in.
             http1.max_headers(limits.headers);
@@ -122,7 +126,7 @@ impl Setting {
 
     async fn serve_sniffed<S, H>(&self, stream: S, mut visit: Visit<H>)
     where
-        S: AsyncRead + AsyncWrite + Unpin + 'static,
+        S: AsyncRead + AsyncWrite + Presence + Unpin + 'static,
         H: Handler,
     {
         let start = Instant::now();
@@ -147,18 +151,18 @@ impl Setting {
         start: Instant,
         visit: Visit<H>,
     ) where
-        S: AsyncRead + AsyncWrite + Unpin + 'static,
+        S: AsyncRead + AsyncWrite + Presence + Unpin + 'static,
         H: Handler,
     {
-        let Visit { peer, handler, drain } = visit;
+        let Visit { peer, handler, spares, drain } = visit;
         let peer = Rc::new(peer);
         let activity = Activity::new(version == Version::Http2, start, &self.limits);
         let stream = TokioIo::new(Watched::new(stream, Rc::clone(&activity)));
         let turns = Rc::clone(&activity);
         let service = service_fn(move |request: Request<Incoming>| {
             let turn = Turn::begin(&turns);
-            // Boxed: hyper moves the future three times for every request, and it is kilobytes long.
-            let answer = Box::pin(handler.handle(request, Rc::clone(&peer)));
+            // In a box: hyper moves the future three times for every request, and it is kilobytes long.
+            let answer = spares.put(handler.handle(request, Rc::clone(&peer)));
             answer.map(|answer| {
                 Ok::<_, Infallible>(closing(answer, turn.is_last()).map(|body| turn.answer(body)))
             })

@@ -26,7 +26,9 @@ use crate::shutdown::Drain;
 mod activity;
 mod capacity;
 mod connection;
+mod presence;
 mod sniff;
+mod spares;
 mod tls;
 mod worker;
 

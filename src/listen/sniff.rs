@@ -6,6 +6,8 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
+use super::presence::Presence;
+
 /// How a connection is spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Version {
@@ -50,6 +52,12 @@ impl<S> Rewound<S> {
     /// A stream of which nothing was read.
     pub(super) const fn untouched(stream: S) -> Self {
         Self { first: [0; PREFACE.len()], start: 0, end: 0, stream }
+    }
+}
+
+impl<S: Presence> Presence for Rewound<S> {
+    fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.start < self.end { Poll::Pending } else { self.stream.poll_gone(cx) }
     }
 }
 

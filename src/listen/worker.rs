@@ -15,6 +15,7 @@ use crate::peer::{Peer, Scheme};
 use crate::shutdown::Drain;
 
 use super::connection::{Setting, Visit};
+use super::spares::Spares;
 use super::{Handler, capacity::Capacity, tls::Tls, tune};
 
 /// What one thread needs; made on the thread that starts it.
@@ -54,7 +55,7 @@ impl Worker {
         let scheme = if tls.is_some() { Scheme::Https } else { Scheme::Http };
         let setting = Rc::new(Setting::new(limits, tls, Arc::clone(&capacity)));
         let listener = TcpListener::from_std(socket)?;
-        let connections = TaskTracker::new();
+        let (connections, spares) = (TaskTracker::new(), Spares::new());
         let told = drain.clone();
         loop {
             let accepted = tokio::select! {
@@ -73,7 +74,8 @@ impl Worker {
             let Some(place) = capacity.enter(client.ip()) else { continue };
             let Some(peer) = peer_of(&stream, client, scheme) else { continue };
             tune(&stream);
-            let visit = Visit { peer, handler: handler.clone(), drain: told.clone() };
+            let (handler, spares) = (handler.clone(), Rc::clone(&spares));
+            let visit = Visit { peer, handler, spares, drain: told.clone() };
             let setting = Rc::clone(&setting);
             connections.spawn_local(async move {
                 let _place = place;
