@@ -33,7 +33,7 @@ use super::{Admitted, Refused};
 #[derive(Debug)]
 pub struct RecordedBody {
     body: ResponseBody,
-    entry: Entry,
+    entry: Box<Entry>,
     vigil: Option<Vigil>,
 }
 
@@ -71,11 +71,12 @@ impl Entry {
         request: &Request<Incoming>,
         peer: Rc<Peer>,
         now: UnixTime,
-    ) -> Self {
+    ) -> Box<Self> {
         let proxies = &snapshot.trusted_proxies;
         let trusted = proxies.contains(peer.client.ip());
         let client = client_address(request.headers(), peer.client, proxies);
-        Self {
+        // Boxed: it is moved a dozen times, with the answer's body last.
+        Box::new(Self {
             log,
             unrouted: Arc::clone(&snapshot.unrouted),
             form: snapshot.error_form.clone(),
@@ -96,7 +97,7 @@ impl Entry {
             reason: "client_gone",
             shadowed: None,
             bytes: 0,
-        }
+        })
     }
 
     /// The request's one reading of the clock.
@@ -133,7 +134,7 @@ impl Entry {
 
     /// The upstream's answer, to be told when its body has ended.
     pub(super) fn forwarded(
-        mut self,
+        mut self: Box<Self>,
         response: Response<ResponseBody>,
         judge: &Arc<Judge>,
     ) -> Response<RecordedBody> {
@@ -149,14 +150,14 @@ impl Entry {
     }
 
     /// An answer to a bearer's call.
-    pub(super) fn served(mut self, served: Served) -> Response<RecordedBody> {
+    pub(super) fn served(mut self: Box<Self>, served: Served) -> Response<RecordedBody> {
         self.outcome = "served";
         self.reason = served.word;
         self.answer(served.response, None)
     }
 
     /// Our own answer.
-    pub(super) fn rejected(mut self, refused: Refused) -> Response<RecordedBody> {
+    pub(super) fn rejected(mut self: Box<Self>, refused: Refused) -> Response<RecordedBody> {
         self.outcome = "rejected";
         self.reason = refused.rejection.reason();
         self.route = refused.route.or(self.route.take());
@@ -169,7 +170,7 @@ impl Entry {
     }
 
     fn answer(
-        mut self,
+        mut self: Box<Self>,
         response: Response<ResponseBody>,
         vigil: Option<Vigil>,
     ) -> Response<RecordedBody> {
