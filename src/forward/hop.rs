@@ -6,21 +6,21 @@ use smallvec::SmallVec;
 
 use crate::request::{IdentityNames, is_plain, reads_like_reserved};
 
-/// Hop-by-hop whether or not `Connection` says so.
-static HOP_BY_HOP: [HeaderName; 9] = [
-    header::CONNECTION,
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
+/// Hop-by-hop whether or not `Connection` says so. As text: names of another length are told apart at once.
+const HOP_BY_HOP: [&str; 9] = [
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
 ];
 
 /// Meant for the next hop alone too in a request, though not of RFC 9110's list.
-static REQUEST_ONLY: [HeaderName; 2] = [HeaderName::from_static("http2-settings"), header::EXPECT];
+const REQUEST_ONLY: [&str; 2] = ["http2-settings", "expect"];
 
 /// Trailer fields are at most this many.
 const TRAILERS: usize = 64;
@@ -58,15 +58,15 @@ pub(super) fn strip_trailers(trailers: &mut HeaderMap, identity: &IdentityNames)
 
 /// Whether a field of this name ends here, in a request and in an answer.
 pub(super) fn ends_here(name: &HeaderName) -> bool {
-    HOP_BY_HOP.contains(name)
+    HOP_BY_HOP.contains(&name.as_str())
 }
 
 /// Whether a request's field of this name ends here.
 pub(super) fn is_hop_by_hop(name: &HeaderName) -> bool {
-    ends_here(name) || REQUEST_ONLY.contains(name)
+    ends_here(name) || REQUEST_ONLY.contains(&name.as_str())
 }
 
-fn strip(headers: &mut HeaderMap, also: &[HeaderName], keep_trailer: bool) {
+fn strip(headers: &mut HeaderMap, also: &[&str], keep_trailer: bool) {
     if headers.contains_key(header::CONNECTION) {
         let nominated: SmallVec<[HeaderName; 4]> = nominated(headers).collect();
         for name in &nominated {
@@ -74,8 +74,8 @@ fn strip(headers: &mut HeaderMap, also: &[HeaderName], keep_trailer: bool) {
         }
     }
     for name in HOP_BY_HOP.iter().chain(also) {
-        if !(keep_trailer && name == header::TRAILER) {
-            headers.remove(name);
+        if !(keep_trailer && *name == "trailer") {
+            headers.remove(*name);
         }
     }
 }
@@ -103,7 +103,7 @@ fn may_trail(name: &HeaderName, identity: &IdentityNames) -> bool {
     is_plain(name)
         && !reads_like_reserved(name)
         && !identity.matches(name)
-        && !HOP_BY_HOP.contains(name)
+        && !ends_here(name)
         && !CREDENTIALS.contains(name)
         && !name.as_str().starts_with("content-")
 }
@@ -195,7 +195,7 @@ mod tests {
             let before = headers.clone();
             strip_request(&mut headers, trailers);
             for name in before.keys() {
-                let ends = HOP_BY_HOP.contains(name) || named.contains(name);
+                let ends = ends_here(name) || named.contains(name);
                 prop_assert!(ends || headers.get(name) == before.get(name), "{name}");
                 prop_assert!(!ends || name == header::TE || !headers.contains_key(name), "{name}");
             }
