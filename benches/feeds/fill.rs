@@ -1,5 +1,7 @@
 //! Live entries put into a broker, as fast as it takes them.
 
+use std::time::Duration;
+
 use async_nats::jetstream;
 use aws_lc_rs::digest::{SHA256, digest};
 use futures_util::future::join_all;
@@ -61,7 +63,9 @@ async fn nats(url: &str, entries: usize) {
     let store = NatsStore::open(&config).await.expect("a store");
     // The first who reads makes the stream.
     drop(store.feed().load().await.expect("a checkpoint"));
-    let context = jetstream::new(async_nats::connect(url).await.expect("connected"));
+    let mut context = jetstream::new(async_nats::connect(url).await.expect("connected"));
+    // It writes to disk now and then for longer than the usual five seconds.
+    context.set_timeout(Duration::from_secs(60));
     for start in (0..entries).step_by(PART) {
         let mut sent = Vec::with_capacity(PART);
         for number in start..entries.min(start + PART) {
