@@ -67,7 +67,6 @@ async fn nats(url: &str) -> (usize, usize) {
     let config = Config {
         deliver_policy: DeliverPolicy::All,
         ack_policy: AckPolicy::None,
-        filter_subject: "REVOCATIONS.entry.*".to_owned(),
         memory_storage: true,
         ..Config::default()
     };

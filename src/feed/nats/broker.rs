@@ -2,12 +2,12 @@
 
 use std::error::Error;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use async_nats::Client;
 use async_nats::connection::State;
-use async_nats::jetstream::context::{PublishErrorKind, RequestErrorKind};
+use async_nats::jetstream::context::{PublishErrorKind, RequestError, RequestErrorKind};
 use async_nats::jetstream::message::{PublishMessage, StreamMessage};
 use async_nats::jetstream::response::Response;
 use async_nats::jetstream::stream::{Info, LastRawMessageError, LastRawMessageErrorKind, Stream};
@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::revocation::{FeedError, NatsConfig};
 
-use super::connect::{Complaint, Connected};
+use super::connect::{self, Complaint, Connected};
 use super::said::{Message, SINCE, since};
 use super::subject;
 
@@ -34,7 +34,16 @@ pub(super) struct Broker {
     /// Tells this process' sweeping from that of others.
     pub(super) id: Uuid,
     pub(super) warned: AtomicBool,
+    config: NatsConfig,
     complaint: Complaint,
+}
+
+/// A connection to ask on.
+#[derive(Debug)]
+pub(super) struct Asking {
+    pub(super) context: Context,
+    /// The client, when it is for this question alone.
+    own: Option<Client>,
 }
 
 /// Why a message was not taken.
@@ -50,26 +59,27 @@ pub(super) enum PublishRefusal {
 
 /// A call that must not hang, so that staleness is noticed.
 const CALL_LIMIT: Duration = Duration::from_secs(3);
+/// The same for a search: a question about some subjects of a whole stream. The servers go through all of it,
+/// half a minute for ten million messages, and answer nothing else on that connection meanwhile, no ping either.
+const SEARCH_LIMIT: Duration = Duration::from_secs(120);
 /// How long a writer waits for a connection that is being made again.
 const SOON: Duration = Duration::from_secs(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
+const LOOK_FOR_LOSS: Duration = Duration::from_millis(50);
 
 // === impl Broker ===
 
 impl Broker {
     pub(super) fn new(connected: Connected, config: &NatsConfig) -> Self {
         let Connected { client, complaint } = connected;
-        let context = ContextBuilder::new()
-            .timeout(CALL_LIMIT)
-            .backpressure_on_inflight(true)
-            .build(client.clone());
         Self {
+            context: context_of(&client, CALL_LIMIT),
             client,
-            context,
             name: config.stream.as_str().into(),
             replicas: usize::from(config.replicas).max(1),
             id: Uuid::new_v4(),
             warned: AtomicBool::new(false),
+            config: config.clone(),
             complaint,
         }
     }
@@ -108,7 +118,13 @@ impl Broker {
         body: Value,
     ) -> Result<Option<T>, FeedError> {
         self.connected()?;
-        let answer = self.context.request(format!("{call}.{name}"), &body).await;
+        self.answered(self.context.request(format!("{call}.{name}"), &body).await)
+    }
+
+    fn answered<T>(
+        &self,
+        answer: Result<Response<T>, RequestError>,
+    ) -> Result<Option<T>, FeedError> {
         match answer {
             Ok(Response::Ok(answer)) => Ok(Some(answer)),
             Ok(Response::Err { error }) if is_absence(error.error_code()) => Ok(None),
@@ -177,7 +193,11 @@ impl Broker {
     /// Whether there is a message after the sequence on a subject that matches.
     pub(super) async fn has_after(&self, filter: &str, sequence: u64) -> Result<bool, FeedError> {
         let body = json!({ "seq": sequence.saturating_add(1), "next_by_subj": filter });
-        Ok(self.call::<Value>("STREAM.MSG.GET", body).await?.is_some())
+        let call = format!("STREAM.MSG.GET.{}", self.name);
+        self.connected()?;
+        let asking = self.asking(filter).await?;
+        let answer = asking.until_lost(asking.context.request(call, &body)).await?;
+        Ok(self.answered::<Value>(answer)?.is_some())
     }
 
     /// Publishes where `expected` is still the subject's last sequence (zero: none), and answers with
@@ -212,6 +232,17 @@ impl Broker {
         })
     }
 
+    /// The connection on which to ask about these subjects. A search has one of its own, so that heartbeats
+    /// and records don't wait behind it.
+    pub(super) async fn asking(&self, filter: &str) -> Result<Asking, FeedError> {
+        if !is_search(filter) {
+            return Ok(Asking { context: self.context.clone(), own: None });
+        }
+        let client =
+            connect::connect_to_search(&self.config, &self.complaint, SEARCH_LIMIT).await?;
+        Ok(Asking { context: context_of(&client, SEARCH_LIMIT), own: Some(client) })
+    }
+
     /// A handle that asks nothing.
     pub(super) async fn stream(&self, name: &str) -> Result<Stream<()>, FeedError> {
         let handle = self.context.get_stream_no_info(name).await;
@@ -234,6 +265,29 @@ impl Broker {
     }
 }
 
+// === impl Asking ===
+
+impl Asking {
+    /// Waits for an answer, but not for one that was lost with the connection: what takes minutes has no
+    /// short limit.
+    pub(super) async fn until_lost<T>(
+        &self,
+        answer: impl Future<Output = T>,
+    ) -> Result<T, FeedError> {
+        let Some(client) = &self.own else { return Ok(answer.await) };
+        let lost = async {
+            let is_first = || client.statistics().connects.load(Ordering::Relaxed) <= 1;
+            while client.connection_state() == State::Connected && is_first() {
+                sleep(LOOK_FOR_LOSS).await;
+            }
+        };
+        tokio::select! {
+            answer = answer => Ok(answer),
+            () = lost => Err(FeedError::Unreachable("the connection was lost".into())),
+        }
+    }
+}
+
 // === impl PublishRefusal ===
 
 impl PublishRefusal {
@@ -245,6 +299,16 @@ impl PublishRefusal {
             Self::Failed(error) => error,
         }
     }
+}
+
+fn context_of(client: &Client, limit: Duration) -> Context {
+    let builder = ContextBuilder::new().timeout(limit).backpressure_on_inflight(true);
+    builder.build(client.clone())
+}
+
+/// Whether the servers have to look at every message for it.
+fn is_search(filter: &str) -> bool {
+    filter != ">" && filter.ends_with(['*', '>'])
 }
 
 fn is_absence(code: ErrorCode) -> bool {

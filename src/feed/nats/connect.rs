@@ -58,6 +58,18 @@ pub(super) async fn connect(config: &NatsConfig) -> Result<Connected, FeedError>
     Ok(Connected { client, complaint })
 }
 
+/// Another connection, for a question during which the server answers no ping.
+pub(super) async fn connect_to_search(
+    config: &NatsConfig,
+    complaint: &Complaint,
+    limit: Duration,
+) -> Result<Client, FeedError> {
+    let options = options(config, complaint).await?.ping_interval(limit);
+    let options = options.request_timeout(Some(limit));
+    let connected = options.connect(servers(config)?).await;
+    connected.map_err(|error| FeedError::Unreachable(error.into()))
+}
+
 /// Trying again would change nothing.
 fn is_final(error: &ConnectError) -> bool {
     matches!(

@@ -68,8 +68,10 @@ impl Reader {
             memory_storage: true,
             ..Config::default()
         };
-        let stream = broker.stream(&broker.name).await?;
-        let created = stream.create_consumer(config).await;
+        let asking = broker.asking(&filter).await?;
+        let stream = asking.context.get_stream_no_info(&*broker.name).await;
+        let stream = stream.map_err(|error| broker.failed(error))?;
+        let created = asking.until_lost(stream.create_consumer(config)).await?;
         let consumer = created.map_err(|error| broker.failed(error))?;
         let messages = consumer
             .stream()
