@@ -191,11 +191,15 @@ impl Broker {
     }
 
     /// Whether there is a message after the sequence on a subject that matches.
-    pub(super) async fn has_after(&self, filter: &str, sequence: u64) -> Result<bool, FeedError> {
+    pub(super) async fn has_after(
+        &self,
+        asking: &Asking,
+        filter: &str,
+        sequence: u64,
+    ) -> Result<bool, FeedError> {
         let body = json!({ "seq": sequence.saturating_add(1), "next_by_subj": filter });
         let call = format!("STREAM.MSG.GET.{}", self.name);
         self.connected()?;
-        let asking = self.asking(filter).await?;
         let answer = asking.until_lost(asking.context.request(call, &body)).await?;
         Ok(self.answered::<Value>(answer)?.is_some())
     }
@@ -232,11 +236,16 @@ impl Broker {
         })
     }
 
+    /// The connection that everything else goes over, for what is answered at once.
+    pub(super) fn usual(&self) -> Asking {
+        Asking { context: self.context.clone(), own: None }
+    }
+
     /// The connection on which to ask about these subjects. A search has one of its own, so that heartbeats
     /// and records don't wait behind it.
     pub(super) async fn asking(&self, filter: &str) -> Result<Asking, FeedError> {
         if !is_search(filter) {
-            return Ok(Asking { context: self.context.clone(), own: None });
+            return Ok(self.usual());
         }
         let client =
             connect::connect_to_search(&self.config, &self.complaint, SEARCH_LIMIT).await?;

@@ -13,11 +13,13 @@ use tokio::time::timeout;
 
 use crate::revocation::FeedError;
 
-use super::broker::Broker;
+use super::broker::{Asking, Broker};
 use super::said::{Message, since};
 
 /// A consumer and what it brings.
 pub(super) struct Reader {
+    /// What its questions go over.
+    asking: Asking,
     consumer: Consumer<Config>,
     messages: Messages,
     /// The consumer's own count: a hole in it is a message that this client dropped.
@@ -54,6 +56,17 @@ impl Reader {
         filter: String,
         from: u64,
     ) -> Result<Self, FeedError> {
+        let asking = broker.asking(&filter).await?;
+        Self::open_on(broker, asking, filter, from).await
+    }
+
+    /// The same over a connection that is there.
+    pub(super) async fn open_on(
+        broker: &Broker,
+        asking: Asking,
+        filter: String,
+        from: u64,
+    ) -> Result<Self, FeedError> {
         broker.connected()?;
         let deliver_policy = match from {
             0 | 1 => DeliverPolicy::All,
@@ -68,7 +81,6 @@ impl Reader {
             memory_storage: true,
             ..Config::default()
         };
-        let asking = broker.asking(&filter).await?;
         let stream = asking.context.get_stream_no_info(&*broker.name).await;
         let stream = stream.map_err(|error| broker.failed(error))?;
         let created = asking.until_lost(stream.create_consumer(config)).await?;
@@ -83,7 +95,7 @@ impl Reader {
             .map_err(|error| broker.failed(error))?;
         let pending = consumer.cached_info().num_pending;
         let read = from.saturating_sub(1);
-        Ok(Self { consumer, messages, count: 0, wanted: filter, unasked: 0, read, pending })
+        Ok(Self { asking, consumer, messages, count: 0, wanted: filter, unasked: 0, read, pending })
     }
 
     /// Reads up to the last message on these subjects, whatever else comes.
@@ -141,7 +153,7 @@ impl Reader {
                 }
             }
             self.unasked = 0;
-            if !broker.has_after(&self.wanted, self.read).await? {
+            if !broker.has_after(&self.asking, &self.wanted, self.read).await? {
                 return Ok(None);
             }
             self.pending = self.pending.max(1);

@@ -204,10 +204,11 @@ async fn read_apps(
     let (mut apps, mut decoder) = (HashMap::<Name, Apps>::new(), Decoder::default());
     let filter = subject::apps(&broker.name);
     // Mostly there is none, and one question cheaper than a consumer.
-    if !broker.has_after(&filter, 0).await? {
+    let asking = broker.asking(&filter).await?;
+    if !broker.has_after(&asking, &filter, 0).await? {
         return Ok(apps);
     }
-    let mut reader = Reader::open(broker, filter, 0).await?;
+    let mut reader = Reader::open_on(broker, asking, filter, 0).await?;
     while let Some(message) = reader.next_waiting(broker, goal).await? {
         if let Said::App(record) = message.read(&broker.name, &mut decoder)
             && only.is_none_or(|only| *only == record.name)

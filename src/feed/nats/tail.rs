@@ -123,7 +123,8 @@ impl Follow {
         // The last message may have been deleted: then its sequence is never read.
         let last = state.last_sequence;
         self.target = (last, Instant::now());
-        if last == self.read || !self.broker.has_after(">", self.read).await? {
+        let broker = &self.broker;
+        if last == self.read || !broker.has_after(&broker.usual(), ">", self.read).await? {
             return self.beat().await;
         }
         if self.progress.elapsed() > SILENCE {
