@@ -2,6 +2,7 @@
 //! than a block and a line.
 
 use bytes::Bytes;
+use memchr::memchr;
 
 /// The longest line, in bytes, without its end.
 pub(super) const MAX_LINE: usize = 16 * 1024;
@@ -85,7 +86,7 @@ impl Lines {
     ) -> Result<(), E> {
         let mut rest = &chunk[..];
         loop {
-            let end = end_of_line(rest);
+            let end = memchr(b'\n', rest);
             let (piece, after) = rest.split_at(end.unwrap_or(rest.len()));
             let ends = end.is_some();
             rest = after.get(1..).unwrap_or_default();
@@ -126,23 +127,6 @@ impl Lines {
             self.partial.extend_from_slice(piece);
         }
     }
-}
-
-/// Where the first line ends, looked for in eight bytes at a time.
-fn end_of_line(bytes: &[u8]) -> Option<usize> {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    const TOPS: u64 = u64::from_le_bytes([0x80; 8]);
-    let (words, tail) = bytes.as_chunks::<8>();
-    for (at, word) in words.iter().enumerate() {
-        let other = u64::from_le_bytes(*word) ^ (ONES * u64::from(b'\n'));
-        // The lowest bit that is set is that of the first byte that is zero.
-        let zero = other.wrapping_sub(ONES) & !other & TOPS;
-        if zero != 0 {
-            return Some(at * 8 + zero.trailing_zeros() as usize / 8);
-        }
-    }
-    let end = tail.iter().position(|byte| *byte == b'\n')?;
-    Some(words.len() * 8 + end)
 }
 
 fn trim_end(line: &[u8]) -> &[u8] {
@@ -219,13 +203,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn the_end_of_a_line_is_found_at_every_place(
-            bytes in prop::collection::vec(prop::sample::select(vec![0, 9, b'\n', 11, 0x8a, 255]), 0..40)
-        ) {
-            prop_assert_eq!(end_of_line(&bytes), bytes.iter().position(|byte| *byte == b'\n'));
-        }
-
         #[test]
         fn where_the_chunks_end_makes_no_difference(
             text in "[ab\r\n]{0,200}", cuts in prop::collection::vec(0usize..200, 0..6)
