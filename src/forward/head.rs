@@ -1,8 +1,8 @@
 //! The head that is sent upstream, and the one that goes back: removal first, then what is ours.
 
+use http::Method;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
-use http::{Method, response};
 use http_body::Body as _;
 use smallvec::SmallVec;
 
@@ -12,10 +12,11 @@ use crate::peer::Peer;
 use crate::request::{self, IdentityNames};
 use crate::token::TokenSource;
 
+use super::download::Answered;
 use super::error::ForwardError;
 use super::request_id::{RequestId, X_REQUEST_ID, check_trace, is_trace};
 use super::upload::Upload;
-use super::{credential, forwarded, hop, http1, identity};
+use super::{credential, forwarded, hop, identity};
 
 /// What a request's head depends on.
 #[derive(Debug)]
@@ -110,12 +111,8 @@ pub(super) fn prepare(
 }
 
 /// Makes of an upstream's head the one for the client.
-pub(super) fn clean_answer(
-    head: &mut response::Parts,
-    body: &http1::Body,
-    there: http1::There,
-    trailers: bool,
-) {
+pub(super) fn clean_answer(answered: &mut Answered, trailers: bool) {
+    let Answered { head, body, there, .. } = answered;
     if there.hop_by_hop {
         hop::strip_response(&mut head.headers, trailers);
     }

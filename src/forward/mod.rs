@@ -137,8 +137,7 @@ impl Forwarder {
         let (pools, permit) = (&*self.pools, &permit);
         let sending = send::Sending { pools, upstream, permit, head: &parts, own: &own, state };
         let mut answered = sending.run(upload).await?;
-        let trailing = forward.trailers;
-        head::clean_answer(&mut answered.head, &answered.body, answered.there, trailing);
+        head::clean_answer(&mut answered, forward.trailers);
         Ok(answered.into_response(upstream.idle_timeout, trailers))
     }
 }

@@ -39,11 +39,6 @@ impl Members {
         self.look(name).map(|claim| self.value(claim))
     }
 
-    /// Every member.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.all().map(|(name, claim)| (name, self.value(claim)))
-    }
-
     /// The same as a JSON object.
     pub fn to_object(&self) -> Map<String, Value> {
         self.tape.root().to_object()
@@ -121,7 +116,7 @@ mod tests {
     fn no_name_is_there_twice_however_many_there_are() {
         for count in [1, 2, FEW - 1, FEW, FEW + 1, 200] {
             let members = many(0..count).expect("distinct names");
-            assert_eq!(members.iter().count(), count);
+            assert_eq!(members.all().count(), count);
             assert_eq!(members.find("m0"), Some(&Value::from(0)));
             for doubled in [0, count / 2, count - 1] {
                 assert!(many((0..count).chain([doubled])).is_none(), "{doubled} of {count}");
@@ -145,6 +140,7 @@ mod tests {
             (Some(&Value::from(vec![Value::from(1), serde_json::json!({"c": null})])), None)
         );
     }
+
     #[test]
     fn what_is_asked_for_is_what_lies_there_and_the_same_each_time() {
         let json =
@@ -162,7 +158,7 @@ mod tests {
         assert_eq!(inner.items().count(), 6);
         assert!(members.look("a").unwrap().items().next().is_none());
         assert!(members.look("f").unwrap().members().next().is_none());
-        assert_eq!(members.iter().count(), 5);
+        assert_eq!(members.all().count(), 5);
         assert_eq!((members.find("c"), members.find("x"), members.find("")), (None, None, None));
     }
 }

@@ -54,7 +54,7 @@ struct ValueSeed<'b, 't> {
 /// Writes a name down.
 struct NameSeed<'t>(&'t mut Tape);
 
-/// Up to so many members their names are compared one by one.
+/// So many members a token seldom has more of: up to that their names are compared without memory of their own.
 pub(super) const FEW: usize = 24;
 
 // === impl Tape ===
@@ -203,23 +203,7 @@ impl<'c> Claim<'c> {
     }
 
     fn has_doubles(self) -> bool {
-        let mut names: SmallVec<[&str; FEW]> = SmallVec::new();
-        // One bit for what a name looks like: most names look like none before.
-        let mut looks = 0_u64;
-        for (name, _) in self.members() {
-            let bytes = name.as_bytes();
-            let ends =
-                [bytes.first(), bytes.last()].map(|end| end.map_or(0, |it| usize::from(*it)));
-            let look = 1 << ((11 * bytes.len() + ends[0] + 4 * ends[1]) % 64);
-            if looks & look != 0 && names.len() <= FEW && names.contains(&name) {
-                return true;
-            }
-            looks |= look;
-            names.push(name);
-        }
-        if names.len() <= FEW {
-            return false;
-        }
+        let mut names: SmallVec<[&str; FEW]> = self.members().map(|(name, _)| name).collect();
         names.sort_unstable();
         names.windows(2).any(|pair| pair[0] == pair[1])
     }
