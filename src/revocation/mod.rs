@@ -2,6 +2,7 @@
 //!
 //! Pure but for `follower`. Stores are in `feed`; deciding uses nothing but memory.
 
+mod arrivals;
 mod config;
 mod details;
 mod error;

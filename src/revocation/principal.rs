@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 use crate::clock::UnixTime;
 use crate::token::{ClaimPath, Claims, TokenTypes, Verified};
 
+use super::arrivals::Absence;
 use super::fingerprint::Fingerprint;
 use super::names::{BUILT_IN, REGISTERED, Slot, canonical};
 use super::register::Register;
@@ -44,6 +45,8 @@ pub struct Named {
     verified: Verified,
     /// Most specific first.
     fingerprints: SmallVec<[Fingerprint; 8]>,
+    /// What is known of the set having none of them.
+    absent: Absence,
     /// What an entry would be called that says that it was registered; `None` without a `jti`.
     registered: Option<Fingerprint>,
     seen: SeenTimes,
@@ -130,7 +133,8 @@ impl Revocations {
         });
         let id = verified.claims().token_id().filter(|id| !id.is_empty());
         let registered = id.map(|id| key.of(Slot::REGISTERED, REGISTERED, id));
-        Named { verified, fingerprints, registered, seen: SeenTimes::default() }
+        let (absent, seen) = (Absence::default(), SeenTimes::default());
+        Named { verified, fingerprints, absent, registered, seen }
     }
 
     /// Lets the token through when its kind is not checked, or when it is and nothing revokes it.
@@ -153,7 +157,8 @@ impl Revocations {
             return Err(RevocationError::Stale);
         }
         let issued_at = named.verified.claims().issued_at();
-        if let Some(slot) = self.set.revokes(&named.fingerprints, issued_at, now) {
+        let revoked = self.set.revokes(&named.fingerprints, &named.absent, issued_at, now);
+        if let Some(slot) = revoked {
             return Err(slot.refusal());
         }
         if self.allow_list.load(Ordering::Acquire) {

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::clock::UnixTime;
 
+use super::arrivals::Absence;
 use super::fingerprint::Fingerprint;
 use super::request::{CLOCK_MARGIN, MAX_LEEWAY};
 use super::{Name, Op, Revocation, RevocationSet, TokenDetails};
@@ -85,6 +86,15 @@ pub(super) struct Judge<'s> {
 /// The index of registered tokens.
 #[derive(Debug, Default)]
 pub(super) struct Register(RwLock<Index>);
+
+// === impl Judge ===
+
+impl Judge<'_> {
+    /// Whether an entry revokes a token of these names.
+    fn catches(&self, names: &[Fingerprint], issued_at: Option<UnixTime>) -> bool {
+        self.set.revokes(names, &Absence::default(), issued_at, self.now).is_some()
+    }
+}
 
 // === impl Registered ===
 

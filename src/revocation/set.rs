@@ -11,6 +11,7 @@ use dashmap::{DashMap, Entry as Place};
 
 use crate::clock::UnixTime;
 
+use super::arrivals::{Absence, Arrivals};
 use super::fingerprint::{Fingerprint, FingerprintKey, IssuerKey, OwnHash};
 use super::names::{ClaimNames, SLOTS, Slot, canonical};
 use super::{Name, Op, Revocation};
@@ -22,6 +23,7 @@ pub struct RevocationSet {
     names: ClaimNames,
     /// Entries by slot: a look-up touches only claims for which there are any.
     live: [AtomicUsize; SLOTS],
+    arrivals: Arrivals,
     parts: Box<[Part]>,
 }
 
@@ -74,6 +76,7 @@ impl RevocationSet {
             key: FingerprintKey::random(),
             names: ClaimNames::default(),
             live: std::array::from_fn(|_| AtomicUsize::new(0)),
+            arrivals: Arrivals::new(),
             parts: std::iter::repeat_with(part).take(PARTS).collect(),
         }
     }
@@ -113,6 +116,7 @@ impl RevocationSet {
                 self.live[usize::from(fingerprint[0])].fetch_sub(1, Ordering::SeqCst);
             }
         }
+        self.arrivals.note_all(&fingerprints);
     }
 
     /// Removes one part's entries that are not among `kept`, which is sorted; how many went.
@@ -120,26 +124,33 @@ impl RevocationSet {
         self.retain(part, |fingerprint, _| kept.binary_search(fingerprint).is_ok())
     }
 
-    /// The most specific claim for which a live entry matches.
+    /// The most specific claim for which a live entry matches. A token whose names were `absent` is not looked
+    /// up again until something comes that can be one of them.
     pub(super) fn revokes(
         &self,
         fingerprints: &[Fingerprint],
+        absent: &Absence,
         issued_at: Option<UnixTime>,
         now: UnixTime,
     ) -> Option<Slot> {
-        fingerprints.iter().find_map(|fingerprint| {
-            let slot = Slot::from_index(fingerprint[0]);
-            if self.live[usize::from(slot.index())].load(Ordering::SeqCst) == 0 {
-                return None;
+        let before = self.arrivals.since(absent, fingerprints)?;
+        let mut found = false;
+        for fingerprint in fingerprints {
+            let Some(entry) = self.entry(fingerprint) else { continue };
+            if entry.is_live(now) && entry.covers(issued_at) {
+                return Some(Slot::from_index(fingerprint[0]));
             }
-            let entry = *self.part(fingerprint).get(fingerprint)?;
-            (entry.is_live(now) && entry.covers(issued_at)).then_some(slot)
-        })
+            found = true;
+        }
+        if !found {
+            absent.note(before);
+        }
+        None
     }
 
     /// Whether a live entry of that name catches a token issued then.
     pub fn holds(&self, name: &Name, issued_at: Option<UnixTime>, now: UnixTime) -> bool {
-        self.revokes(&[self.fingerprint(name)], issued_at, now).is_some()
+        self.revokes(&[self.fingerprint(name)], &Absence::default(), issued_at, now).is_some()
     }
 
     /// Whether there is an entry, expired or not.
@@ -225,10 +236,18 @@ impl RevocationSet {
             Place::Vacant(place) => {
                 // Counted before it can be found: a reader must never skip a claim that has entries.
                 self.live[usize::from(fingerprint[0])].fetch_add(1, Ordering::SeqCst);
-                place.insert(Entry::of(record));
+                drop(place.insert(Entry::of(record)));
+                self.arrivals.note(&fingerprint);
                 Applied::Added
             }
         }
+    }
+
+    fn entry(&self, fingerprint: &Fingerprint) -> Option<Entry> {
+        if self.live[usize::from(fingerprint[0])].load(Ordering::SeqCst) == 0 {
+            return None;
+        }
+        self.part(fingerprint).get(fingerprint).map(|entry| *entry)
     }
 
     fn remove(&self, fingerprint: &Fingerprint) -> Applied {

@@ -205,7 +205,7 @@ impl Row {
             expires_at,
             first_seen,
             last_seen,
-            revoked: judge.set.revokes(&self.fingerprints, issued_at, judge.now).is_some(),
+            revoked: judge.catches(&self.fingerprints, issued_at),
             kept_until: self.kept_until,
         }
     }
