@@ -192,7 +192,7 @@ impl Fresh {
             Self::Marked => is_marked_fresh(claims, now),
             Self::MaxAge(age) => {
                 let marked = || claims.issued_at().filter(|_| is_marked_fresh(claims, now));
-                let auth_time = claims.member("auth_time").map(Value::as_u64);
+                let auth_time = claims.look("auth_time").map(|it| it.scalar()?.as_u64());
                 let known = auth_time.map_or_else(marked, |it| it.map(UnixTime::from_secs));
                 known.is_some_and(|then| now.since(then) <= age)
             }
@@ -257,8 +257,8 @@ impl Pending {
 
 /// As flask-jwt-extended marks tokens: true, or the time until which the token counts as fresh.
 fn is_marked_fresh(claims: &Claims, now: UnixTime) -> bool {
-    match claims.member("fresh") {
-        Some(Value::Bool(fresh)) => *fresh,
+    match claims.look("fresh").and_then(Claim::scalar) {
+        Some(Value::Bool(fresh)) => fresh,
         Some(Value::Number(until)) => until.as_f64().is_some_and(|it| it >= now.as_secs() as f64),
         _ => false,
     }

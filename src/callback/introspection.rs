@@ -67,7 +67,7 @@ fn judge(answer: &[u8], claims: &Claims, now: UnixTime) -> Result<Answered, Call
         Some(Value::Bool(false)) => return Ok(Verdict::Inactive.into()),
         _ => return Err(CallbackError::Answer),
     }
-    let client = ["client_id", "azp"].into_iter().find_map(|name| claims.member(name)?.as_str());
+    let client = ["client_id", "azp"].into_iter().find_map(|name| claims.look(name)?.as_str());
     for (name, ours) in [("iss", claims.issuer()), ("sub", claims.subject()), ("client_id", client)]
     {
         let theirs = text(&said, name)?;

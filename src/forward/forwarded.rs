@@ -49,6 +49,9 @@ pub(super) fn set(
 /// The client's own address: the peer's, or what trusted proxies say about it, nearest untrusted first.
 pub fn client_address(headers: &HeaderMap, peer: SocketAddr, trusted: &TrustedProxies) -> IpAddr {
     let mut client = peer.ip().to_canonical();
+    if !trusted.contains(client) {
+        return client;
+    }
     let listed = headers.get_all(FOR).iter().filter_map(|value| value.to_str().ok());
     let hops: SmallVec<[&str; 4]> = listed.flat_map(|value| value.split(',')).collect();
     for hop in hops.iter().rev() {

@@ -2,12 +2,11 @@
 
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
-use serde_json::Value;
 use smallvec::SmallVec;
 
 use crate::access::Permit;
 use crate::request::IdentityNames;
-use crate::token::ClaimPath;
+use crate::token::{Claim, ClaimPath};
 
 use super::head::OwnFields;
 
@@ -24,7 +23,7 @@ pub(super) fn strip(headers: &mut HeaderMap, names: &IdentityNames) {
 pub(super) fn set(own: &mut OwnFields, permit: &Permit, fields: &[(ClaimPath, HeaderName)]) {
     let Some(principal) = permit.principal() else { return };
     for (claim, name) in fields {
-        if let Some(value) = principal.claims().at(claim).and_then(field_value) {
+        if let Some(value) = principal.claims().look_at(claim).and_then(field_value) {
             own.push((name.clone(), value));
         }
     }
@@ -35,18 +34,14 @@ pub(super) fn set(own: &mut OwnFields, permit: &Permit, fields: &[(ClaimPath, He
 /// Text is itself, numbers and booleans their JSON text, a list of texts is joined with commas when
 /// none of them holds one, everything else is JSON. What a field cannot carry, `%`, and spaces at the
 /// ends are percent-encoded (UTF-8), so that no claim can forge a line or another value.
-fn field_value(claim: &Value) -> Option<HeaderValue> {
+fn field_value(claim: Claim<'_>) -> Option<HeaderValue> {
     let mut bytes = Vec::new();
-    match claim {
-        Value::Null => return None,
-        Value::String(text) => encode(text, &mut bytes),
-        Value::Array(items) => match plain_list(items) {
-            Some(texts) => join(&texts, &mut bytes),
-            None => encode(&claim.to_string(), &mut bytes),
-        },
-        Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
-            encode(&claim.to_string(), &mut bytes);
-        }
+    if let Some(text) = claim.as_str() {
+        encode(text, &mut bytes);
+    } else if let Some(texts) = plain_list(claim) {
+        join(&texts, &mut bytes);
+    } else if !claim.is_null() {
+        encode(&claim.to_value().to_string(), &mut bytes);
     }
     if bytes.is_empty() {
         None
@@ -55,11 +50,12 @@ fn field_value(claim: &Value) -> Option<HeaderValue> {
     }
 }
 
-fn plain_list(items: &[Value]) -> Option<SmallVec<[&str; 8]>> {
-    items
-        .iter()
-        .map(|item| item.as_str().filter(|text| !text.contains(',') && !text.is_empty()))
-        .collect()
+fn plain_list(claim: Claim<'_>) -> Option<SmallVec<[&str; 8]>> {
+    if !claim.is_list() {
+        return None;
+    }
+    let texts = claim.items().map(Claim::as_str);
+    texts.map(|text| text.filter(|text| !text.contains(',') && !text.is_empty())).collect()
 }
 
 fn join(texts: &[&str], bytes: &mut Vec<u8>) {
@@ -92,6 +88,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::token::Claims;
 
     #[test]
     fn a_claim_becomes_one_line_that_cannot_be_forged() {
@@ -113,7 +110,7 @@ mod tests {
             (json!(""), None),
             (json!([]), None),
         ] {
-            let got = field_value(&claim);
+            let got = of(&claim);
             assert_eq!(got.as_ref().map(|v| v.to_str().unwrap()), want, "{claim}");
         }
     }
@@ -132,10 +129,16 @@ mod tests {
         assert!(headers.contains_key("x-auth-subjects"));
     }
 
+    /// The value that a claim gives.
+    fn of(claim: &serde_json::Value) -> Option<HeaderValue> {
+        let claims = Claims::parse(json!({ "it": claim }).to_string().as_bytes()).unwrap();
+        claims.look("it").and_then(field_value)
+    }
+
     proptest! {
         #[test]
         fn different_texts_give_different_values(a in ".{1,12}", b in ".{1,12}") {
-            let values = [&a, &b].map(|text| field_value(&json!(text)).unwrap());
+            let values = [&a, &b].map(|text| of(&json!(text)).unwrap());
             prop_assert_eq!(a == b, values[0] == values[1]);
         }
     }

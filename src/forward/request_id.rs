@@ -26,9 +26,12 @@ thread_local! {
 impl RequestId {
     /// The id a trusted proxy gave, or a new one.
     pub fn from_request(headers: &HeaderMap, trusted: bool) -> Self {
+        if !trusted {
+            return Self::new();
+        }
         let mut given = headers.get_all(X_REQUEST_ID).iter();
-        match (trusted, given.next(), given.next()) {
-            (true, Some(id), None) if is_plain_id(id) => Self(id.clone()),
+        match (given.next(), given.next()) {
+            (Some(id), None) if is_plain_id(id) => Self(id.clone()),
             _ => Self::new(),
         }
     }

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use http::Uri;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
-use serde_json::Value;
 
 use crate::access::Permit;
 use crate::config::{Balance, HealthConfig, UpstreamConfig};
 use crate::observe::Metrics;
+use crate::token::Claim;
 
 use super::pool::Pools;
 
@@ -146,7 +146,7 @@ impl Upstream {
             }
             Balance::Hash(claim) => {
                 let claims = permit.principal().map(crate::revocation::Principal::claims);
-                let Some(value) = claims.and_then(|claims| claims.at(claim)) else {
+                let Some(value) = claims.and_then(|claims| claims.look_at(claim)) else {
                     return candidates.nth(turn % count);
                 };
                 // Rendezvous: when an endpoint goes, only its own subjects move.
@@ -251,11 +251,11 @@ impl Tried {
 // === free functions ===
 
 /// The same in every worker, process and start.
-fn weight(value: &Value, endpoint: &Endpoint) -> u64 {
+fn weight(claim: Claim<'_>, endpoint: &Endpoint) -> u64 {
     let hasher = BuildHasherDefault::<DefaultHasher>::default();
-    match value {
-        Value::String(text) => hasher.hash_one((&**text, &endpoint.uri)),
-        other => hasher.hash_one((other.to_string(), &endpoint.uri)),
+    match claim.as_str() {
+        Some(text) => hasher.hash_one((text, &endpoint.uri)),
+        None => hasher.hash_one((claim.to_value().to_string(), &endpoint.uri)),
     }
 }
 

@@ -110,8 +110,8 @@ fn of_access(error: AccessError, asked: &Asked<'_>) -> Said {
 
 /// The library compares whatever is in `fresh` with the time.
 fn is_crash(claims: Option<&Claims>) -> bool {
-    let fresh = claims.and_then(|claims| claims.member("fresh"));
-    fresh.is_some_and(|value| !value.is_boolean() && !value.is_number())
+    let fresh = claims.and_then(|claims| claims.look("fresh"));
+    fresh.is_some_and(|claim| claim.scalar().is_none())
 }
 
 fn of_token(error: TokenError, asked: &Asked<'_>) -> Option<Said> {

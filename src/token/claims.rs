@@ -84,19 +84,15 @@ impl Claims {
         &self.members
     }
 
-    /// The member of that name, whatever its type.
-    pub fn member(&self, name: &str) -> Option<&Value> {
-        self.members.find(name)
-    }
-
-    /// The value at the end of the path.
-    pub fn at(&self, path: &ClaimPath) -> Option<&Value> {
-        self.look_at(path).map(|claim| self.members.value(claim))
-    }
-
     /// The member of that name where it lies, whatever its type.
     pub(crate) fn look(&self, name: &str) -> Option<Claim<'_>> {
-        self.members.look(name)
+        let Registered { sub, jti, .. } = self.registered;
+        // Where these two stand is known, and most routes ask for one.
+        match name {
+            "sub" => (sub > 0).then(|| self.members.at(sub)),
+            "jti" => (jti > 0).then(|| self.members.at(jti)),
+            _ => self.members.look(name),
+        }
     }
 
     /// The value at the end of the path where it lies.

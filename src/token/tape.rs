@@ -142,7 +142,7 @@ impl<'c> Claim<'c> {
     }
 
     /// Whether it is null.
-    pub(super) fn is_null(self) -> bool {
+    pub(crate) fn is_null(self) -> bool {
         matches!(self.tape.node(self.at), Node::Null)
     }
 

@@ -1,6 +1,7 @@
 //! Choice among endpoints.
 
 use super::*;
+use crate::token::Claims;
 
 fn config(endpoints: &[&str], balance: Balance) -> UpstreamConfig {
     UpstreamConfig {
@@ -61,19 +62,20 @@ fn an_unhealthy_or_tried_endpoint_is_never_chosen() {
 #[test]
 fn the_same_value_goes_to_the_same_endpoint_and_stays_when_another_goes() {
     let upstream = three(Balance::Hash("sub".into()));
-    let chosen = |value: &Value, endpoints: &[Arc<Endpoint>]| {
-        endpoints.iter().max_by_key(|endpoint| weight(value, endpoint)).unwrap().id()
+    let chosen = |claims: &Claims, endpoints: &[Arc<Endpoint>]| {
+        let subject = claims.look("sub").unwrap();
+        endpoints.iter().max_by_key(|endpoint| weight(subject, endpoint)).unwrap().id()
     };
     for subject in 0..50 {
-        let value = Value::from(format!("user-{subject}"));
-        let first = chosen(&value, upstream.endpoints());
+        let claims = Claims::parse(format!(r#"{{"sub":"user-{subject}"}}"#).as_bytes()).unwrap();
+        let first = chosen(&claims, upstream.endpoints());
         let others: Vec<_> = upstream
             .endpoints()
             .iter()
             .filter(|endpoint| endpoint.id() == first || endpoint.id() % 2 == 0)
             .cloned()
             .collect();
-        assert_eq!(chosen(&value, &others), first);
+        assert_eq!(chosen(&claims, &others), first);
     }
 }
 

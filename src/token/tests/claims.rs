@@ -43,7 +43,7 @@ fn audiences_are_one_or_many() {
 #[test]
 fn a_path_leads_into_objects_and_a_name_with_dots_wins() {
     let claims = parse(r#"{"a":{"b":{"c":1}},"a.b":2}"#);
-    let at = |path: &str| claims.at(&ClaimPath::from(path)).cloned();
+    let at = |path: &str| claims.look_at(&ClaimPath::from(path)).map(Claim::to_value);
     assert_eq!(at("a.b.c"), Some(1.into()));
     assert_eq!(at("a.b"), Some(2.into()));
     assert_eq!(at("a.x"), None);
