@@ -41,6 +41,8 @@ pub enum CallName {
     Change,
     /// Why a token would be refused.
     Explain,
+    /// What is applied, as it happens.
+    Events,
     /// How it runs.
     Status,
     /// Who follows the store.
@@ -99,6 +101,7 @@ pub static CALLS: &[Call] = &[
     call(CallName::Tokens, Method::GET, "/v1/tokens", Needs::Role(Role::Read), &[]),
     call(CallName::Change, Method::PUT, "/v1/tokens/{jti}", Needs::Role(Role::Revoke), JSON),
     call(CallName::Explain, Method::POST, "/v1/explain", Needs::Role(Role::Read), JSON),
+    call(CallName::Events, Method::GET, "/v1/events", Needs::Role(Role::Read), &[]),
     call(CallName::Status, Method::GET, "/v1/status", Needs::Role(Role::Read), &[]),
     call(CallName::Nodes, Method::GET, "/v1/nodes", Needs::Role(Role::Read), &[]),
     call(CallName::Config, Method::GET, "/v1/config", Needs::Role(Role::Read), &[]),
@@ -133,6 +136,7 @@ impl CallName {
             Self::Tokens => "tokens",
             Self::Change => "change",
             Self::Explain => "explain",
+            Self::Events => "events",
             Self::Status => "status",
             Self::Nodes => "nodes",
             Self::Config => "config",

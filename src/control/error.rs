@@ -112,6 +112,9 @@ pub enum ControlError {
     /// The new configuration is refused; nothing changed.
     #[error("the configuration was refused and nothing changed")]
     ConfigRefused(Vec<String>),
+    /// Every watcher's place is taken.
+    #[error("there are as many watchers as there may be")]
+    TooManyWatchers,
     /// Ours.
     #[error("the call failed on our side")]
     Internal,
@@ -149,6 +152,7 @@ pub(super) fn every_kind() -> Vec<ControlError> {
         },
         E::NotReady("no checkpoint yet".into()),
         E::ConfigRefused(vec!["a problem".into()]),
+        E::TooManyWatchers,
         E::Internal,
     ]
 }
@@ -188,6 +192,7 @@ impl ControlError {
             Self::ImportStopped { .. } => (StatusCode::SERVICE_UNAVAILABLE, "import_stopped"),
             Self::NotReady(_) => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
             Self::ConfigRefused(_) => (StatusCode::UNPROCESSABLE_ENTITY, "config_refused"),
+            Self::TooManyWatchers => (StatusCode::SERVICE_UNAVAILABLE, "too_many_watchers"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         }
     }

@@ -12,14 +12,17 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use hyper::body::Incoming;
 use prometheus_client::metrics::counter::Counter;
+use tokio::sync::Semaphore;
+
+use crate::shutdown::Drain;
 
 use super::attempts::{Attempts, PENALTY};
 use super::calls::{self, Call, CallName, Found, Needs};
 use super::host::{self, Arrival};
 use super::revocations::MAX_BODY;
 use super::{
-    Caller, ControlError, Credentials, Gatehouse, explain, export, import, openapi, operate,
-    revocations, tokens,
+    Caller, ControlError, Credentials, Gatehouse, events, explain, export, import, openapi,
+    operate, revocations, tokens,
 };
 
 /// What the handlers share.
@@ -30,6 +33,9 @@ pub(super) struct Shared<G> {
     credentials: Credentials,
     attempts: Attempts,
     counters: Mutex<Vec<(&'static str, StatusCode, Counter)>>,
+    /// Places of those who watch what is applied.
+    pub(super) watchers: Arc<Semaphore>,
+    pub(super) drain: Drain,
 }
 
 /// A call that may be made, and by whom; nobody is asked for where anyone may.
@@ -41,9 +47,10 @@ struct Admitted {
 // === impl Shared ===
 
 impl<G: Gatehouse> Shared<G> {
-    pub(super) fn new(house: Arc<G>, credentials: Credentials) -> Self {
+    pub(super) fn new(house: Arc<G>, credentials: Credentials, drain: Drain) -> Self {
         let attempts = Attempts::new(Instant::now());
-        Self { house, credentials, attempts, counters: Mutex::default() }
+        let watchers = Arc::new(Semaphore::new(events::WATCHERS));
+        Self { house, credentials, attempts, counters: Mutex::default(), watchers, drain }
     }
 
     /// The counter of a call and status is looked up once.
@@ -105,6 +112,7 @@ async fn perform<G: Gatehouse>(
         CallName::Tokens => tokens::list(shared, uri),
         CallName::Change => Box::pin(tokens::change(shared, caller()?, uri, body)).await,
         CallName::Explain => Box::pin(explain::explain(shared, uri, body)).await,
+        CallName::Events => events::events(shared, uri),
         CallName::Status => Ok(operate::status(shared)),
         CallName::Nodes => Box::pin(operate::nodes(shared)).await,
         CallName::Config => Ok(operate::config(shared)),

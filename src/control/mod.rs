@@ -8,6 +8,7 @@ mod calls;
 mod credentials;
 mod entry;
 mod error;
+mod events;
 mod explain;
 mod export;
 mod guard;

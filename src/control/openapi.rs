@@ -130,6 +130,7 @@ const fn described(name: CallName) -> Described {
         CallName::Tokens => says("List registered tokens", &["subject", "issuer", "limit", "after"], None, &[(200, "a page", JSON, "Tokens")]),
         CallName::Change => says("Revoke or reinstate a registered token", &["issuer"], Some("Change"), &[(200, "the token as it is now", JSON, "Changed")]),
         CallName::Explain => says("What would become of a request with this token", &[], Some("Inquiry"), &[(200, "what was checked, and how it ends", JSON, "Explained")]),
+        CallName::Events => says("What is applied, as it happens", &[], None, &[(200, "server-sent events", "text/event-stream", "Text")]),
         CallName::Status => says("How the gateway is", &[], None, &[(200, "feed, cursor, staleness, entries, keys, routes, upstreams", JSON, "Anything")]),
         CallName::Nodes => says("Who follows the same store", &[], None, &[(200, "the live nodes, this one first", JSON, "LiveNodes")]),
         CallName::Config => says("The running configuration", &[], None, &[(200, "without its secrets", JSON, "Anything")]),

@@ -181,7 +181,8 @@ impl BoundControl {
                 (Accepting::Unix(tokio::net::UnixListener::from_std(listener)?), Some(file))
             }
         };
-        let serving = Serving::new(Shared::new(house, self.credentials), self.head_time);
+        let serving =
+            Serving::new(Shared::new(house, self.credentials, drain.clone()), self.head_time);
         tokio::select! {
             () = serving.accept_all(&listener, self.connections) => {}
             () = drain.begun() => {}

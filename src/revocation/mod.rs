@@ -21,6 +21,7 @@ mod seen;
 mod set;
 mod standing;
 mod text;
+mod watch;
 pub mod wire;
 
 pub use config::{
@@ -44,9 +45,10 @@ pub use roster::{
     Audience, Ear, Held, LiveNode, MAX_MESSAGE, NodeName, NodeRoster, Presence, Question, Signal,
 };
 pub use set::{Applied, RevocationSet};
+pub use watch::{Missed, Told, Watching};
 
 pub(crate) use standing::Standing;
 pub(crate) use text::Text;
 
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;

@@ -15,7 +15,8 @@ use super::fingerprint::Fingerprint;
 use super::names::{BUILT_IN, REGISTERED, Slot, canonical};
 use super::register::Register;
 use super::seen::{SeenTimes, SeenTokens};
-use super::{Freshness, RevocationError, RevocationSet, WhenStale};
+use super::watch::{Told, Watchers, Watching};
+use super::{Cursor, Freshness, Revocation, RevocationError, RevocationSet, WhenStale};
 
 mod listing;
 mod naming;
@@ -37,6 +38,7 @@ pub struct Revocations {
     allow_list: AtomicBool,
     register: Register,
     seen: SeenTokens,
+    watchers: Watchers,
 }
 
 /// A verified token and what an entry of the set would be called that revokes it.
@@ -69,6 +71,7 @@ impl Revocations {
             allow_list: AtomicBool::new(false),
             register: Register::default(),
             seen: SeenTokens::new(),
+            watchers: Watchers::new(),
         };
         it.reconfigure(claims, max_staleness);
         it
@@ -96,6 +99,21 @@ impl Revocations {
     /// How well the set can be relied on.
     pub const fn freshness(&self) -> &Freshness {
         &self.freshness
+    }
+
+    /// What is applied from now on, for whoever wants to know.
+    pub fn watch(&self) -> Watching {
+        self.watchers.watch()
+    }
+
+    /// Tells those who watch of a record that is in the set.
+    pub(crate) fn tell_applied(&self, record: &Revocation, at: &Cursor) {
+        self.watchers.tell(|| Told::Record { record: Arc::new(record.clone()), at: at.clone() });
+    }
+
+    /// Tells those who watch that a checkpoint is in the set.
+    pub(crate) fn tell_loaded(&self, at: &Cursor) {
+        self.watchers.tell(|| Told::Loaded { entries: self.set.len(), at: at.clone() });
     }
 
     /// How old the known state may be before `when_stale` decides.

@@ -26,6 +26,7 @@ mod crash; // kill -9 under a stream of revocations
 mod credentials; // where and how a credential may stand
 mod demo; // the README's first command
 mod drain; // stopping while requests are in flight
+mod events;
 mod examples; // the applications of examples/flask behind their gateways
 mod examples_older; // those of the library's version 3, asked by curl
 mod explain; // why a token would be refused

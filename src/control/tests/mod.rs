@@ -2,6 +2,7 @@
 
 mod calls;
 mod docs;
+mod events;
 mod explain;
 mod fake;
 mod hostile;

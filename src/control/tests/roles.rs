@@ -25,7 +25,10 @@ fn each_call_takes_its_role_and_the_greater_ones_and_no_other() {
             };
             let query = if call.name == CallName::Reinstate { "?claim=jti&value=x" } else { "" };
             let target = format!("{}{query}", call.path);
-            let answer = port.call(call.method.as_str(), &target, credential, body);
+            // An answer that never ends is asked for its head by those who may have it.
+            let endless = call.name == CallName::Events && role.is_some();
+            let method = if endless { "HEAD" } else { call.method.as_str() };
+            let answer = port.call(method, &target, credential, body);
             let what = format!("{} {} as {role:?}: {answer:?}", call.method, call.path);
             match (call.needs, role) {
                 (Needs::Role(_), None) => {

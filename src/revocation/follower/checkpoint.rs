@@ -111,6 +111,7 @@ impl Applier {
         }
         memory.owing |= standing == Standing::Lost && !remembered;
         self.remember(memory, standing, epoch, &upto);
+        self.revocations.tell_loaded(&upto);
         self.note(standing, epoch, upto);
         Ok(())
     }

@@ -118,6 +118,7 @@ impl Applier {
         self.note_born_expired(record, at, &mut memory.born_expired);
         if believed {
             self.revocations.apply(record);
+            self.revocations.tell_applied(record, at);
         } else {
             tracing::warn!(id = %record.id, cursor = %at, "not believed: a reinstatement older than what the store has lost");
         }
