@@ -15,7 +15,9 @@ mod source;
 mod tokens;
 
 pub(super) use explain::ExplainArgs;
-pub(super) use source::{FollowArgs, From, ImportArgs, RedisArgs, SourceArgs};
+#[cfg(feature = "redis")]
+pub(super) use source::RedisArgs;
+pub(super) use source::{FollowArgs, From, ImportArgs, SourceArgs};
 pub(super) use tokens::{ChangeArgs, ListTokensArgs, RegisterArgs, TokensArgs, TokensCommand};
 
 /// The gate in front of your APIs that can take a token back.

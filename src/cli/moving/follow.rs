@@ -13,8 +13,8 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use crate::backoff::Backoff;
 use crate::clock::{Clock, SystemClock, UnixTime};
 
+use super::delivery::{Blocked, Change, Delivery, Read};
 use super::redis::{Found, Source};
-use super::{Blocked, Change, Delivery, Read};
 use crate::cli::Failure;
 use crate::cli::args::FollowArgs;
 use crate::cli::output::{out, plain, wrote};

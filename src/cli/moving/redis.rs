@@ -11,7 +11,7 @@ use crate::clock::{Clock, SystemClock, UnixTime};
 use crate::feed::redis::client;
 use crate::revocation::{FeedError, RedisConfig};
 
-use super::{Blocked, Delivery, Read};
+use super::delivery::{Blocked, Delivery, Read};
 use crate::cli::Failure;
 use crate::cli::args::{ImportArgs, RedisArgs, SourceArgs};
 

@@ -8,7 +8,7 @@ use crate::clock::{Clock, SystemClock, UnixTime};
 use crate::feed::postgres::{ForeignColumns, ForeignRow, ForeignTable};
 use crate::revocation::{FeedError, PostgresConfig};
 
-use super::{Blocked, Change, Delivery, Read};
+use super::delivery::{Blocked, Change, Delivery, Read};
 use crate::cli::Failure;
 use crate::cli::args::ImportArgs;
 
