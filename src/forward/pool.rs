@@ -20,7 +20,8 @@ pub(super) struct Pools {
     turn: Cell<usize>,
 }
 
-/// Kept connections to one endpoint.
+/// Kept connections to one endpoint. One is opened only when none is idle, so that there are never more than
+/// requests were in flight at once; those that are too many then grow old.
 #[derive(Debug)]
 pub(super) struct Pool {
     endpoint: Weak<Endpoint>,
@@ -40,8 +41,6 @@ struct Idle {
     since: Instant,
 }
 
-/// Kept connections to one endpoint, at most, unless more are in flight.
-const IDLE: usize = 256;
 /// A connection is not kept longer than this, to be below what upstreams keep themselves.
 const LONGEST_IDLE: Duration = Duration::from_secs(30);
 
@@ -121,13 +120,10 @@ impl Lease {
         }
     }
 
-    /// Keeps a connection for the next request, unless enough are kept or its endpoint is gone.
+    /// Keeps a connection for the next request, unless its endpoint is gone.
     pub(super) fn keep(&self, link: Box<Link>) {
-        let mut idle = self.0.idle.borrow_mut();
-        // With as many in flight the next ones are about to be asked for.
-        let most = IDLE.max(self.0.in_flight.get());
-        if idle.len() < most && self.0.endpoint.strong_count() > 0 {
-            idle.push(Idle { link, since: recent() });
+        if self.0.endpoint.strong_count() > 0 {
+            self.0.idle.borrow_mut().push(Idle { link, since: recent() });
         }
     }
 }
@@ -135,5 +131,49 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.0.in_flight.set(self.0.in_flight.get() - 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::config::Balance;
+    use crate::forward::upstream::{Upstream, tests::config};
+    use crate::observe::Metrics;
+
+    #[tokio::test]
+    async fn as_many_are_kept_as_were_in_flight_at_once_and_none_is_opened_again() {
+        const AT_ONCE: usize = 300;
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let endpoints = config(&[&format!("http://127.0.0.1:{port}")], Balance::RoundRobin);
+        let upstream = Upstream::build(&endpoints, None, &Metrics::new());
+        let (pools, endpoint) = (Pools::new(), &upstream.endpoints()[0]);
+        let mut accepted = Vec::new();
+        for opened in [AT_ONCE, 0] {
+            let mut busy = Vec::new();
+            let mut new = 0;
+            for _ in 0..AT_ONCE {
+                let lease = pools.lease(endpoint, LONGEST_IDLE);
+                let link = match lease.checkout() {
+                    Some(link) => link,
+                    None => {
+                        new += 1;
+                        let patience = Duration::from_secs(5);
+                        let link = Link::connect(("127.0.0.1", port), patience).await.unwrap();
+                        accepted.push(listener.accept().await.unwrap());
+                        link
+                    }
+                };
+                busy.push((lease, link));
+            }
+            assert_eq!(new, opened);
+            // One after the other: fewer and fewer are in flight.
+            for (lease, link) in busy {
+                lease.keep(link);
+            }
+        }
     }
 }

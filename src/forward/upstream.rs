@@ -260,4 +260,4 @@ fn weight(claim: Claim<'_>, endpoint: &Endpoint) -> u64 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -3,7 +3,7 @@
 use super::*;
 use crate::token::Claims;
 
-fn config(endpoints: &[&str], balance: Balance) -> UpstreamConfig {
+pub(in crate::forward) fn config(endpoints: &[&str], balance: Balance) -> UpstreamConfig {
     UpstreamConfig {
         name: Arc::from("orders"),
         endpoints: endpoints.iter().map(|uri| uri.parse().unwrap()).collect(),
