@@ -3,13 +3,17 @@ import os, statistics
 from collections import namedtuple
 
 import load
-from gate import BODIES, FIRST_PORT, Gate, forged, say
+from gate import BODIES, FIRST_PORT, Gate, forged, open_files, say
 from rsa import KeySet
 
 # Its line and x; the gate; the load and its requests; whether they must be refused; what is open or written meanwhile; whose CPU time
 # counts; how many seconds pass before it does.
 Point = namedtuple("Point", "series x gate load requests refused beside thread ramp")
 Curve = namedtuple("Curve", "title axis points notes memory")  # memory: whether the table says it
+
+
+# Files that a gateway has open beside its connections, and some more.
+SPARE = 100
 
 
 def point(series, x, gate, run=None, requests=lambda gate: gate.requests(), refused=False, beside=None, thread="", ramp=0):
@@ -48,13 +52,25 @@ def entries(asked):
 
 
 def connections(_):
-    most = 9500
+    files = open_files()
+    most, busy = fitting(10_000, files - SPARE)
     gate = Gate("connections")
-    points = [point("all of them busy", count, gate, load.wrk(count), beside=load.Opened, ramp=1 + count // 1500) for count in (100, 1000, most)]
-    points += [point("100 busy, the others idle", count, gate, load.wrk(100), beside=lambda gate, count=count: load.Idle(gate, count - 100, gate.requests()))
-               for count in (100, 1000, most)]
-    return Curve("Connections", "connections", points, f"Kept connections. {most:,} and not 10,000, because each busy one has another to the upstream and a "
-                 "process here may open 20,000 files.", False)
+    idle = lambda count: lambda gate: load.Idle(gate, count, gate.requests())
+    points = [point("all of them busy", count, gate, load.wrk(min(count, busy)), beside=idle(count - min(count, busy)), ramp=2 + count // 1000)
+              for count in (100, 1000, most)]
+    points += [point("100 busy, the others idle", count, gate, load.wrk(100), beside=idle(count - 100), ramp=2) for count in (100, 1000, most)]
+    notes = "Kept connections; timed when all are open, two seconds after the load began and another for each thousand busy ones."
+    if busy < 10_000:
+        notes += (f" Of the {most:,} busy ones {most - busy} are idle" if busy < most else f" {most:,} and not 10,000") + \
+            f", because each busy one has another to the upstream and a process here may open {files:,} files, which could not be raised."
+    return Curve("Connections", "connections", points, notes, False)
+
+
+def fitting(wanted, files):
+    """How many connections of clients there can be, and how many of them busy, where each busy one takes two files."""
+    busy = min(wanted, files - wanted)
+    # Nearly all of them, or another number of them.
+    return (wanted, busy) if busy >= wanted * 0.9 else (files // 2, files // 2)
 
 
 def workers(_):
@@ -103,6 +119,7 @@ def once(point, seconds):
         spent = got.pop("cpu", None) or gate.cpu(point.thread) - before
     finally:
         told = beside.close() if beside else None
+    told = got.pop("opened", told)
     wrong = got["n"] - got["bad"] if point.refused else got["bad"]
     if wrong > got["n"] // 100 or got["broken"]:
         raise RuntimeError(f"{point.series} {point.x}: {wrong} answers of {got['n']} are not what is wanted, {got['broken']} connections broke")
@@ -138,5 +155,5 @@ def measure(make, asked):
                      "most": max(run["cpu_us"] for run in seen), "rps": middle("rps"), "mb": middle("mb"), "start_mb": memory[point.gate.name],
                      **({"p99": middle("p99")} if "p99" in seen[0] else {}),
                      **({"told": middle("told")} if seen[0]["told"] is not None else {})})
-    return {"title": curve.title, "axis": curve.axis, "notes": curve.notes, "memory": curve.memory, "rows": rows, "told": "connections to the upstream, opened" if make is connections else "written a second",
+    return {"title": curve.title, "axis": curve.axis, "notes": curve.notes, "memory": curve.memory, "rows": rows, "told": "connections opened meanwhile" if make is connections else "written a second",
             "seconds": asked.seconds, "rounds": asked.rounds}

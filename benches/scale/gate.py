@@ -1,5 +1,5 @@
 """A gateway as the curves need it: its configuration, tokens, processor time and memory, and the upstream behind it."""
-import hashlib, hmac, http.client, json, os, re, shutil, subprocess, sys, tempfile, time, uuid
+import hashlib, hmac, http.client, json, os, re, resource, shutil, subprocess, sys, tempfile, time, uuid
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(1, os.path.join(HERE, "../support"))
@@ -10,6 +10,7 @@ BUILT = [os.path.join(HERE, f"../../target/{profile}/portcullis") for profile in
 BINARY = os.environ.get("OURS_BIN") or next(filter(os.path.exists, BUILT), BUILT[1])
 CONTROL = "control-credential-of-at-least-thirty-two-bytes"
 UPSTREAM, FIRST_PORT = 19401, 18500
+FILES = 65_536
 BODIES = [128, 1024, 16 << 10, 128 << 10, 1 << 20, 10 << 20]
 
 HEAD = """
@@ -17,7 +18,7 @@ HEAD = """
 address = "127.0.0.1:{port}"
 workers = {workers}
 drain_timeout = "1s"
-limits = {{ connections = 20000, idle_timeout = "10m", body_bytes = "16MiB" }}
+limits = {{ connections = 60000, idle_timeout = "10m", body_bytes = "16MiB" }}
 [control]
 address = "127.0.0.1:{control}"
 credentials = [{{ name = "bench", secret = {{ file = "control.secret" }}, role = "admin" }}]
@@ -51,10 +52,11 @@ auth="required"
 """
 
 NGINX = """worker_processes 1;
+worker_rlimit_nofile {files};
 daemon off;
 pid {work}/nginx.pid;
 error_log {work}/nginx.log warn;
-events {{ worker_connections 15000; }}
+events {{ worker_connections {files}; }}
 http {{
     access_log off;
     keepalive_requests 100000000;
@@ -91,6 +93,17 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
+def open_files():
+    """How many files each process started from here may open: 65,536, or as many as we may ask for."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, FILES if most == resource.RLIM_INFINITY else max(FILES, most)))
+    except (ValueError, PermissionError):
+        # Only root may raise what it was given, and not in every container.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(FILES, most), most))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
 def install():
     """What Debian has of it, the generator, and a place to work."""
     os.environ["PATH"] += ":/usr/sbin"
@@ -108,7 +121,7 @@ def install():
 def start_upstream():
     for size in BODIES:
         write(f"bodies/{size}", "x" * size)
-    text = write("nginx.conf", NGINX.format(work=WORK, port=UPSTREAM, answer="x" * 127 + "\\n"))
+    text = write("nginx.conf", NGINX.format(work=WORK, port=UPSTREAM, files=open_files(), answer="x" * 127 + "\\n"))
     return subprocess.Popen(["taskset", "-c", "1", "nginx", "-p", WORK, "-c", text])
 
 
