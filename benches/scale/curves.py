@@ -51,6 +51,16 @@ def entries(asked):
     return Curve("Entries in the set", "entries (0 is drawn at 1)", points, "10,000 tokens in turn, each looked up on each request.", True)
 
 
+def extrapolated(rows):
+    """What nobody has memory for here, out of what was measured."""
+    # With fewer the tables that are there from the start would weigh too much.
+    if rows[-1]["x"] < 10_000_000:
+        return ""
+    none, most = (pick(rows, key=lambda row: row["x"]) for pick in (min, max))
+    each = (most["start_mb"] - none["start_mb"]) * 1e6 / most["x"]
+    return f' Resident for each entry, at {most["x"]:,}: {each:.0f} bytes; a hundred million at as many would be {each / 10 + none["start_mb"] / 1000:.1f} GB.'
+
+
 def connections(_):
     files = open_files()
     most, busy = fitting(10_000, files - SPARE)
@@ -155,5 +165,6 @@ def measure(make, asked):
                      "most": max(run["cpu_us"] for run in seen), "rps": middle("rps"), "mb": middle("mb"), "start_mb": memory[point.gate.name],
                      **({"p99": middle("p99")} if "p99" in seen[0] else {}),
                      **({"told": middle("told")} if seen[0]["told"] is not None else {})})
-    return {"title": curve.title, "axis": curve.axis, "notes": curve.notes, "memory": curve.memory, "rows": rows, "told": "connections opened meanwhile" if make is connections else "written a second",
+    notes = curve.notes + (extrapolated(rows) if make is entries else "")
+    return {"title": curve.title, "axis": curve.axis, "notes": notes, "memory": curve.memory, "rows": rows, "told": "connections opened meanwhile" if make is connections else "written a second",
             "seconds": asked.seconds, "rounds": asked.rounds}

@@ -247,7 +247,7 @@ class Gate:
     def memory(self, field="VmRSS"):
         """In MB."""
         text = open(f"/proc/{self.process.pid}/status").read()
-        return int(re.search(rf"{field}:\s+(\d+)", text).group(1)) / 1000
+        return int(re.search(rf"{field}:\s+(\d+)", text).group(1)) * 1024 / 1e6
 
     def stop(self):
         end(self.process)
