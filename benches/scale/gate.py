@@ -26,11 +26,12 @@ credentials = [{{ name = "bench", secret = {{ file = "control.secret" }}, role =
 access = "file:access.jsonl"
 level = "warn"
 [revocation]
-feed = "embedded"
-embedded = {{ path = "revocations.redb" }}
+{feed}
 [upstreams.up]
 endpoints = ["http://127.0.0.1:{upstream}"]
 """
+
+EMBEDDED = 'feed = "embedded"\nembedded = { path = "revocations.redb" }'
 
 ISSUER = """
 [[issuers]]
@@ -107,7 +108,8 @@ def open_files():
 def install():
     """What Debian has of it, the generator, and a place to work."""
     os.environ["PATH"] += ":/usr/sbin"
-    missing = [package for tool, package in (("wrk", "wrk"), ("h2load", "nghttp2-client"), ("nginx", "nginx-light"), ("openssl", "openssl"))
+    missing = [package for tool, package in (("wrk", "wrk"), ("h2load", "nghttp2-client"), ("nginx", "nginx-light"), ("openssl", "openssl"),
+                                             ("redis-server", "redis-server"))
                if not shutil.which(tool)]
     if missing:
         subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing], check=True)
@@ -155,12 +157,12 @@ def forged(jwt):
 class Gate:
     """One gateway, on processor 0 unless told otherwise."""
 
-    def __init__(self, name, *, routes=1, issuers=1, keys=None, entries=0, workers=1, processors="0"):
+    def __init__(self, name, *, routes=1, issuers=1, keys=None, entries=0, feed=EMBEDDED, workers=1, processors="0"):
         self.name, self.routes, self.issuers, self.keys, self.entries = name, routes, issuers, keys, entries
-        self.workers, self.processors, self.process = workers, processors, None
+        self.feed, self.workers, self.processors, self.process = feed, workers, processors, None
 
     def configuration(self):
-        text = HEAD.format(port=self.port, control=self.port + 1, workers=self.workers, upstream=UPSTREAM)
+        text = HEAD.format(port=self.port, control=self.port + 1, workers=self.workers, feed=self.feed, upstream=UPSTREAM)
         for number in range(self.issuers):
             keys = '{ jwks_file = "jwks.json" }' if self.keys else f'{{ secret = {{ file = "hs256-{number}.secret" }} }}'
             text += ISSUER.format(number=number, issuer=issuer_of(number), algorithm="RS256" if self.keys else "HS256", keys=keys)

@@ -1,7 +1,8 @@
 """Open loops: how long answers take at fixed rates, beside others, and while something else goes on."""
 import importlib.machinery, importlib.util, os, signal, statistics, threading, time, uuid
+from contextlib import nullcontext
 
-import load, plot
+import checkpoint, load, plot
 from gate import FIRST_PORT, HERE, Gate, entries, say, write
 from rsa import KeySet
 
@@ -10,7 +11,7 @@ RATES = (1_000, 5_000, 10_000)
 PEERS = {"portcullis": "revocations", "haproxy": "revocations", "nginx": "plain"}
 PAUSE_RATE, EVENT_AT = 2_000, 3
 EVENTS = {"nothing else": None, "reload each second": "reload", "key set changed each second": "rotate", "import of a million": "fill",
-          "sweep of a million": "sweep"}
+          "checkpoint loaded again": "checkpoint", "sweep of a million": "sweep"}
 # Entries are imported with this many seconds to live; they expire a minute after that and are swept another minute later, for clocks that
 # are ahead or behind. One that comes too late is taken for one that does not say when it expires, and is not swept.
 LIVES, MARGIN = 30, 120
@@ -130,6 +131,11 @@ class Event:
         self.gate.call("POST", "/v1/revocations/import", self.body, "application/x-ndjson")
         self.told = f"took {time.monotonic() - began:.1f} s"
 
+    def checkpoint(self):
+        self.done.wait(EVENT_AT)
+        entries, took = checkpoint.load_again(self.gate)
+        self.told = f"{entries:,.0f} loaded in {took:.1f} s" + (", longer than the requests" if self.done.is_set() else "")
+
     def sweep(self):
         self.done.wait()
         self.tell(self.gate.metric("portcullis_revocation_swept_total") - self.swept, 1_000_000, "swept")
@@ -149,10 +155,23 @@ class Event:
         return self.told
 
 
+def beside(gate, kind, due, requests, seconds):
+    """One run of the load, and what went on."""
+    if kind == "checkpoint":
+        load.wrk()(gate, requests, 2)
+    event = Event(gate, kind, due)
+    try:
+        run = load.openloop(PAUSE_RATE)(gate, requests, seconds)
+    finally:
+        told = event.close()
+    return run, told
+
+
 def pauses(asked):
     """The same load with and without something going on."""
-    seconds = 12 + 2 * asked.seconds
-    gate = Gate("pauses", keys=KeySet(2), entries=min(asked.entries, 1_000_000)).start(FIRST_PORT)
+    seconds, most, keys = 12 + 2 * asked.seconds, min(asked.entries, 1_000_000), KeySet(2)
+    checkpoint.stored(most)
+    gate = Gate("pauses", keys=keys, entries=most).start(FIRST_PORT)
     requests = gate.requests(200)
     runs = {name: [] for name in EVENTS}
     try:
@@ -162,11 +181,8 @@ def pauses(asked):
             some = entries(uuid.uuid4().int >> 66, 1_000_000, int(due) - MARGIN)
             gate.call("POST", "/v1/revocations/import", some, "application/x-ndjson")
             for name, kind in EVENTS.items():
-                event = Event(gate, kind, due)
-                try:
-                    run = load.openloop(PAUSE_RATE)(gate, requests, seconds)
-                finally:
-                    told = event.close()
+                with checkpoint.serving(keys, most) if kind == "checkpoint" else nullcontext(gate) as served:
+                    run, told = beside(served, kind, due, requests, seconds)
                 if run["bad"] or run["broken"]:
                     raise RuntimeError(f"{name}: {run['bad']} answers were not 200")
                 runs[name].append({**run, "told": told})
@@ -178,7 +194,8 @@ def pauses(asked):
              **{key: statistics.median(run[key] for run in seen) for key in ("p50", "p99", "p999", "late_p99")}} for name, seen in runs.items()]
     return {"title": "Pauses", "rows": rows, "rounds": max(1, asked.rounds // 2), "seconds": seconds,
             "notes": f"{PAUSE_RATE:,} requests a second in an open loop, RS256, 200 tokens, a million entries in the set; gateway and all its background threads on one processor. "
-                     "The key file is looked at every two seconds, and each change has every token verified anew."}
+                     "The key file is looked at every two seconds, and each change has every token verified anew. "
+                     "The checkpoint is of a gateway that follows a Redis (on the other processor), whose log is trimmed behind it while it is cut off."}
 
 
 def pauses_table(made):
