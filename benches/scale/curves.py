@@ -163,7 +163,7 @@ def measure(make, asked):
         middle = lambda key: statistics.median(run[key] for run in seen)
         rows.append({"series": point.series, "x": point.x, "us": middle("cpu_us"), "least": min(run["cpu_us"] for run in seen),
                      "most": max(run["cpu_us"] for run in seen), "rps": middle("rps"), "mb": middle("mb"), "start_mb": memory[point.gate.name],
-                     **({"p99": middle("p99")} if "p99" in seen[0] else {}),
+                     **{key: middle(key) for key in ("p50", "p99", "p999") if key in seen[0]},
                      **({"told": middle("told")} if seen[0]["told"] is not None else {})})
     notes = curve.notes + (extrapolated(rows) if make is entries else "")
     return {"title": curve.title, "axis": curve.axis, "notes": notes, "memory": curve.memory, "rows": rows, "told": "connections opened meanwhile" if make is connections else "written a second",

@@ -15,8 +15,9 @@ function init()
 end
 function request() at = at % #all + 1 return all[at] end
 function done(s, l)
-  print(string.format("{\\"n\\":%d,\\"us\\":%d,\\"bad\\":%d,\\"broken\\":%d,\\"p50\\":%d,\\"p99\\":%d}", s.requests, s.duration,
-    s.errors.status, s.errors.connect + s.errors.read + s.errors.write + s.errors.timeout, l:percentile(50), l:percentile(99)))
+  print(string.format("{\\"n\\":%d,\\"us\\":%d,\\"bad\\":%d,\\"broken\\":%d,\\"p50\\":%d,\\"p99\\":%d,\\"p999\\":%d}", s.requests, s.duration,
+    s.errors.status, s.errors.connect + s.errors.read + s.errors.write + s.errors.timeout, l:percentile(50), l:percentile(99),
+    l:percentile(99.9)))
 end
 """
 

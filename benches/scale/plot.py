@@ -62,13 +62,15 @@ def curve_plot(curve):
 
 
 def curve_table(curve):
-    told, late, memory = (*(all(key in row for row in curve["rows"]) for key in ("told", "p99")), curve["memory"])
+    everywhere = lambda key: all(key in row for row in curve["rows"])
+    told, memory = everywhere("told"), curve["memory"]
+    late = {key: name for key, name in (("p50", "p50"), ("p99", "p99"), ("p999", "p99.9")) if everywhere(key)}
     head = ["", curve["axis"].split(" (")[0], "CPU µs a request", "least to most", "requests/s"]
-    head += ["p99"] * late + ["resident after start"] * memory + [curve.get("told", "beside")] * told
+    head += [*late.values()] + ["resident after start"] * memory + [curve.get("told", "beside")] * told
     out = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for row in curve["rows"]:
         cells = [row["series"], f'{row["x"]:,}', f'**{row["us"]:,.1f}**', f'{row["least"]:,.1f}–{row["most"]:,.1f}', f'{row["rps"]:,.0f}']
-        cells += [f'{row["p99"] / 1000:.1f} ms'] if late else []
+        cells += [f"{row[key] / 1000:.2f} ms" for key in late]
         cells += [f'{row["start_mb"]:.0f} MB'] if memory else []
         cells += [f'{row["told"]:,.0f}'] if told else []
         out.append("| " + " | ".join(cells) + " |")
