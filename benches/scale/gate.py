@@ -1,5 +1,5 @@
 """A gateway as the curves need it: its configuration, tokens, processor time and memory, and the upstream behind it."""
-import hashlib, hmac, http.client, json, os, re, resource, shutil, subprocess, sys, tempfile, time, uuid
+import hashlib, hmac, http.client, json, os, re, resource, shutil, socket, subprocess, sys, tempfile, time, uuid
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(1, os.path.join(HERE, "../support"))
@@ -121,6 +121,9 @@ def install():
 
 
 def start_upstream():
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", UPSTREAM)) == 0:
+            sys.exit(f"something listens on port {UPSTREAM} already: another run?")
     for size in BODIES:
         write(f"bodies/{size}", "x" * size)
     text = write("nginx.conf", NGINX.format(work=WORK, port=UPSTREAM, files=open_files(), answer="x" * 127 + "\\n"))
