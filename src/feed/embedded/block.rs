@@ -26,6 +26,8 @@ pub(super) struct Unpacker<'a> {
 pub(super) struct Unsound;
 
 const COUNT: usize = size_of::<u32>();
+/// What an entry takes besides its key and body.
+pub(super) const LENGTHS: usize = 3 * size_of::<u16>();
 
 // === impl Packer ===
 
@@ -57,6 +59,11 @@ impl Packer {
         self.last.extend_from_slice(rest);
         self.count += 1;
         true
+    }
+
+    /// Bytes packed so far.
+    pub(super) const fn len(&self) -> usize {
+        self.bytes.len()
     }
 
     pub(super) fn finish(mut self) -> Vec<u8> {

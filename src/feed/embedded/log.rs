@@ -9,8 +9,9 @@ use crate::clock::UnixTime;
 use crate::feed::listing::{canonical, first, is_beyond, matches};
 use crate::revocation::{Cursor, FeedError, Filter, Name, Page, Revocation, RevocationLog, wire};
 
-use super::block::Packer;
+use super::block::{LENGTHS, Packer};
 use super::entry;
+use super::schema::ROW;
 use super::shared::{Shared, unreadable};
 use super::view::visit_live;
 use super::writer::{Packed, Queue};
@@ -63,19 +64,28 @@ impl RevocationLog for EmbeddedLog {
 /// The records as they are written, once each was found fit.
 fn pack(records: Vec<Revocation>) -> Result<Packed, FeedError> {
     let too_long = || FeedError::Refused("the record is too long".to_owned());
-    let mut packer = Packer::with_capacity(records.len() * 128);
+    let (mut rows, mut count) = (Vec::new(), 0);
+    let mut left = records.len();
+    let mut packer = Packer::with_capacity((left * 128).min(ROW));
     let (mut key, mut body) = (Vec::new(), Vec::new());
     for record in records {
         wire::check(&record).map_err(|error| FeedError::Refused(error.to_string()))?;
         let record = Revocation { name: record.name.canonical(), ..record };
         entry::write_key(&mut key, &record.name.issuer, &record.name.claim, &record.name.value);
         entry::write_body(&mut body, &record);
+        if packer.count() > 0 && packer.len() + key.len() + body.len() + LENGTHS > ROW {
+            count += u64::from(packer.count());
+            let next = Packer::with_capacity((left * 128).min(ROW));
+            rows.push(std::mem::replace(&mut packer, next).finish());
+        }
         if !packer.push(&key, &body) {
             return Err(too_long());
         }
+        left -= 1;
     }
-    let count = u64::from(packer.count());
-    Ok(Packed { bytes: packer.finish(), count })
+    count += u64::from(packer.count());
+    rows.push(packer.finish());
+    Ok(Packed { rows, count })
 }
 
 fn list(

@@ -1,8 +1,8 @@
 //! The embedded store: one fsynced file on this machine (redb), one writer thread, any number of readers.
 //!
 //! * A record is acknowledged after the commit that holds it was synced, and published after that.
-//! * What is committed is a batch of the log: one row. Later the batches are folded into the leaves,
-//!   which hold the live entries in the order of their names; readers join the two.
+//! * What is committed is a batch of the log, in rows of a page each. Later the batches are folded into the
+//!   leaves, which hold the live entries in the order of their names; readers join the two.
 //! * Commits are grouped: whatever waits while one is being synced goes into the next.
 //! * Commits have two phases, so that a damaged one is an error and not a silent step back.
 //! * When nothing waits, one more commit makes both of the file's commit slots hold everything, so

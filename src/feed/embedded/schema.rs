@@ -9,8 +9,12 @@ pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("
 /// key. They hold every record up to [`FOLDED`].
 pub(super) const LEAVES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("leaves");
 
-/// The newest records as they were committed together (`block`), under the sequence of the last.
+/// The newest records as they were committed (`block`), some hundred to a row, under the sequence of the last.
 pub(super) const BATCHES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("batches");
+
+/// Bytes in a row of the log, at most, unless its records came packed together already; a little below what redb
+/// keeps in one page of a power of two.
+pub(super) const ROW: usize = if cfg!(test) { 1000 } else { 65_000 };
 
 /// The version of this layout.
 pub(super) const FORMAT: &str = "format";

@@ -69,6 +69,31 @@ async fn a_full_disk_refuses_and_is_tried_again() {
 }
 
 #[tokio::test]
+async fn a_full_disk_during_a_round_of_folding_loses_nothing() {
+    let failing = store();
+    let log = failing.store.log();
+    let mut known: Vec<String> = Vec::new();
+    for round in 0..4 {
+        let some: Vec<String> = (0..4000).map(|number| format!("{number:04}-{round}")).collect();
+        log.append(some.iter().map(|value| revoke(value)).collect()).await.expect("appended");
+        known.extend(some);
+        // A step of the round that has begun is made to last by the next commit, or taken back with it.
+        failing.disk.faults.full.store(true, Ordering::SeqCst);
+        log.append(vec![revoke("lost")]).await.expect_err("no space");
+        failing.disk.faults.full.store(false, Ordering::SeqCst);
+        let last = format!("last-{round}");
+        log.append(vec![revoke(&last)]).await.expect("there is space again");
+        known.push(last);
+    }
+    known.sort_unstable();
+    assert_eq!(values(&mut failing.store.feed()).await, known);
+    let path = failing.folder.path().join("r.redb");
+    drop(failing.store);
+    let store = EmbeddedStore::open(path).expect("the store again");
+    assert_eq!(values(&mut store.feed()).await, known);
+}
+
+#[tokio::test]
 async fn a_closed_file_comes_back_without_being_written_to() {
     let failing = store();
     let log = failing.store.log();

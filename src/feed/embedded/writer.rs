@@ -51,10 +51,10 @@ enum Job {
     Compact(UnixTime, Answer<usize>),
 }
 
-/// Records as they are written (`block`), and how many.
+/// Records as they are written (`block`), in rows of the log, and how many.
 #[derive(Debug)]
 pub(super) struct Packed {
-    pub(super) bytes: Vec<u8>,
+    pub(super) rows: Vec<Vec<u8>>,
     pub(super) count: u64,
 }
 
@@ -205,8 +205,11 @@ impl Writer {
                 Job::Compact(now, answer) => folder.compact(now, answer),
             }
         }
-        if !appends.is_empty() {
-            self.commit(appends);
+        if !appends.is_empty()
+            && let Err(error) = self.commit(appends)
+        {
+            // What a round has done since the last synced commit may be undone.
+            folder.fail(&error);
         }
         self.fold(folder, Pace::Between);
         closing
@@ -239,13 +242,17 @@ impl Writer {
         }
     }
 
-    fn commit(&self, group: Vec<(Packed, Answer<Cursor>)>) {
+    fn commit(&self, group: Vec<(Packed, Answer<Cursor>)>) -> Result<(), FeedError> {
         let database = match self.open() {
             Ok(database) => database,
-            Err(error) => return refuse(group, &error),
+            Err(error) => {
+                refuse(group, &error);
+                return Err(error);
+            }
         };
         let mut sequence = *self.publish.borrow();
-        let packed: Vec<&[u8]> = group.iter().map(|(packed, _)| &*packed.bytes).collect();
+        let rows = group.iter().flat_map(|(packed, _)| &packed.rows);
+        let packed: Vec<&[u8]> = rows.map(Vec::as_slice).collect();
         match transaction::commit(&database, sequence, &packed) {
             Ok(head) => {
                 // Readers first: whoever gets the answer can rely on its being on its way to them.
@@ -255,10 +262,12 @@ impl Writer {
                     // Who asked may be gone; the records stay.
                     drop(answer.send(Ok(codec::cursor(sequence))));
                 }
+                Ok(())
             }
             Err(error) => {
                 let error = self.failed(database, &error);
                 refuse(group, &error);
+                Err(error)
             }
         }
     }

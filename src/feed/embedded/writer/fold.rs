@@ -6,7 +6,7 @@
 use std::ops::Bound;
 use std::time::{Duration, Instant};
 
-use redb::{Database, Error, ReadableDatabase, ReadableTable, Table};
+use redb::{Database, Durability, Error, ReadableDatabase, ReadableTable, Table};
 
 use crate::clock::UnixTime;
 use crate::feed::embedded::block::{Packer, Unpacker, Unsound};
@@ -72,10 +72,17 @@ impl Round {
         self.before.is_some()
     }
 
-    /// Goes on for about so long, in one synced commit; true at the end.
-    pub(super) fn step(&mut self, database: &Database, budget: Duration) -> Result<bool, Error> {
+    /// Goes on for about so long, in one commit; true at the end. Without durability a later commit makes it
+    /// last: one that fails takes it back, and the round is not to be gone on with.
+    pub(super) fn step(
+        &mut self,
+        database: &Database,
+        budget: Duration,
+        durability: Durability,
+    ) -> Result<bool, Error> {
         let started = Instant::now();
         let mut write = database.begin_write()?;
+        write.set_durability(durability)?;
         write.set_two_phase_commit(true);
         let (mut change, mut done);
         {

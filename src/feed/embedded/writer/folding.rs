@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use redb::{Database, Error, ReadableDatabase};
+use redb::{Database, Durability, Error, ReadableDatabase};
 
 use crate::clock::UnixTime;
 use crate::feed::embedded::pending::number;
@@ -86,9 +86,13 @@ impl Folder {
     }
 
     fn step(&mut self, database: &Database, pace: Pace) -> Result<(), Error> {
-        let budget = if pace == Pace::Between { SHORT } else { LONG };
+        // The commit that others wait for comes next, and syncs this too.
+        let (budget, durability) = match pace {
+            Pace::Between => (SHORT, Durability::None),
+            Pace::Alone | Pace::Idle | Pace::Closing => (LONG, Durability::Immediate),
+        };
         if let Some(round) = &mut self.round
-            && round.step(database, budget)?
+            && round.step(database, budget, durability)?
         {
             self.finish();
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use proptest::prelude::*;
-use redb::{ReadableDatabase, ReadableTable};
+use redb::{Durability, ReadableDatabase, ReadableTable};
 use uuid::Uuid;
 
 use super::fold::Round;
@@ -12,7 +12,7 @@ use super::*;
 use crate::feed::embedded::block::Packer;
 use crate::feed::embedded::entry;
 use crate::feed::embedded::pending::number;
-use crate::feed::embedded::schema::{BATCHES, ENTRIES, FLOOR, FOLDED, LEAVES, LOG_KEPT, META};
+use crate::feed::embedded::schema::{BATCHES, ENTRIES, FLOOR, FOLDED, LEAVES, LOG_KEPT, META, ROW};
 use crate::feed::embedded::view::visit_live;
 use crate::revocation::{Name, Op, Revocation};
 
@@ -74,12 +74,13 @@ impl Case {
     }
 
     fn fold(&mut self, steps: usize, before: Option<UnixTime>) {
-        for _ in 0..steps {
+        for step in 0..steps {
+            let durability = if step % 2 == 0 { Durability::None } else { Durability::Immediate };
             let round = match &mut self.round {
                 Some(round) => round,
                 None => self.round.insert(Round::begin(&self.database, before).expect("begun")),
             };
-            if round.step(&self.database, Duration::ZERO).expect("a step") {
+            if round.step(&self.database, Duration::ZERO, durability).expect("a step") {
                 self.round = None;
             }
         }
@@ -195,7 +196,7 @@ fn folding_keeps_the_newest_of_the_log_and_leaves_of_a_size() {
         case.head =
             transaction::commit(&case.database, case.head, &[&packed(&some)]).expect("done");
         let mut round = Round::begin(&case.database, None).expect("begun");
-        while !round.step(&case.database, LONG_STEP).expect("a step") {}
+        while !round.step(&case.database, LONG_STEP, Durability::None).expect("a step") {}
     }
     assert_eq!(case.head, 20 * 8192);
     assert_eq!(case.meta(FLOOR), case.head - LOG_KEPT);
@@ -211,6 +212,25 @@ fn folding_keeps_the_newest_of_the_log_and_leaves_of_a_size() {
 }
 
 #[test]
+fn small_appends_share_a_row_and_a_large_one_is_not_torn() {
+    let mut case = Case::new();
+    let of = |numbers: std::ops::Range<u8>| {
+        packed(&numbers.map(|number| record((number, 1, true, None))).collect::<Vec<_>>())
+    };
+    let appends = [of(0..2), of(2..4), of(4..4), of(4..100), of(100..102), of(102..104)];
+    assert!(appends[3].len() > ROW && appends[0].len() * 4 < ROW);
+    let rows: Vec<&[u8]> = appends.iter().map(Vec::as_slice).collect();
+    case.head = transaction::commit(&case.database, 0, &rows).expect("committed");
+    assert_eq!(transaction::commit(&case.database, 104, &[&of(0..0)]).expect("nothing"), 104);
+    let read = case.database.begin_read().expect("a snapshot");
+    let batches = read.open_table(BATCHES).expect("a table");
+    let ends: Vec<u64> =
+        batches.iter().expect("rows").map(|row| row.expect("a row").0.value()).collect();
+    assert_eq!(ends, [4, 100, 104]);
+    assert_eq!((case.head, case.live().len()), (104, 104));
+}
+
+#[test]
 fn closing_folds_also_what_came_after_a_round_had_begun() {
     let records = |numbers: std::ops::Range<u8>| {
         numbers.map(|number| record((number, 1, true, None))).collect::<Vec<_>>()
@@ -220,7 +240,10 @@ fn closing_folds_also_what_came_after_a_round_had_begun() {
     case.fold(1, None);
     case.append(records(100..200));
     let mut begun = Round::begin(&case.database, None).expect("begun");
-    assert!(!begun.step(&case.database, Duration::ZERO).expect("a step"), "there is more to do");
+    assert!(
+        !begun.step(&case.database, Duration::ZERO, Durability::Immediate).expect("a step"),
+        "there is more to do"
+    );
     case.append(records(200..250));
     let written = Folder::new().work(&case.database, case.head, Pace::Closing);
     assert!(written.expect("folded"));
