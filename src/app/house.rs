@@ -209,7 +209,14 @@ impl Gatehouse for House {
         if self.applied.until(there, APPLY_LIMIT).await {
             return Ok(cursor);
         }
-        Err(FeedError::Refused(format!("recorded at {cursor}, but not applied here in time")))
+        Err(not_applied(&cursor))
+    }
+
+    async fn enforced(&self, upto: Cursor) -> Result<(), FeedError> {
+        match self.applied.reached(&upto, APPLY_LIMIT).await {
+            true => Ok(()),
+            false => Err(not_applied(&upto)),
+        }
     }
 
     async fn record(&self, records: Vec<Revocation>) -> Result<Cursor, FeedError> {
@@ -259,6 +266,10 @@ impl Gatehouse for House {
     fn metrics(&self) -> &Metrics {
         self.gateway.metrics()
     }
+}
+
+fn not_applied(cursor: &Cursor) -> FeedError {
+    FeedError::Refused(format!("recorded at {cursor}, but not applied here in time"))
 }
 
 /// What the records revoke or register in the end, and until when.

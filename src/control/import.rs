@@ -27,7 +27,10 @@ use super::{Caller, ControlError, Gatehouse, Nodes, Wait};
 
 /// Records in one append, at least; two blocks of lines more at most.
 const BATCH: usize = 5000;
-/// One append of so many waits until this node enforces it, and all before.
+/// Room for them, short as most lines are.
+const ROOM: usize = 2 * BATCH + BATCH / 2;
+/// After each so many appends this node is waited for until it enforces them, while the next so many are
+/// recorded: it never falls further behind.
 const WAITS: u64 = 4;
 /// A short line, in bytes.
 const LINE: usize = 72;
@@ -83,6 +86,8 @@ struct Import<G> {
     report: Report,
     /// One append at a time: what follows one that failed is not recorded.
     appending: Option<Appending>,
+    /// Ends when this node enforces what was recorded some batches ago.
+    enforcing: Option<Outcome<()>>,
     /// Line and refusals at the last append, for the answer when the store fails.
     settled: (u64, u64),
 }
@@ -91,15 +96,16 @@ struct Import<G> {
 struct Appending {
     count: u64,
     reached: (u64, u64),
-    outcome: Outcome,
+    outcome: Outcome<Cursor>,
 }
 
-type Outcome = Pin<Box<dyn Future<Output = Result<Cursor, ControlError>> + Send>>;
+type Outcome<T> = Pin<Box<dyn Future<Output = Result<T, ControlError>> + Send>>;
 
 /// What is done.
 enum News {
     Parsed(Result<Parsed, JoinError>),
-    Appended(Result<(), ControlError>),
+    Appended(Result<Cursor, ControlError>),
+    Enforced(Result<(), ControlError>),
 }
 
 /// `POST /v1/revocations/import`.
@@ -207,6 +213,7 @@ impl<G: Gatehouse> Import<G> {
             batches: 0,
             report: Report::default(),
             appending: None,
+            enforcing: None,
             settled: (0, 0),
         }
     }
@@ -246,9 +253,16 @@ impl<G: Gatehouse> Import<G> {
                 None => std::future::pending().await,
             }
         };
+        let enforced = async {
+            match &mut self.enforcing {
+                Some(outcome) => outcome.as_mut().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
-            outcome = appended => News::Appended(outcome.map(drop)),
+            outcome = appended => News::Appended(outcome),
+            outcome = enforced => News::Enforced(outcome),
             parsed = parsed => News::Parsed(parsed),
         }
     }
@@ -257,12 +271,21 @@ impl<G: Gatehouse> Import<G> {
         match news {
             News::Appended(outcome) => {
                 let appending = self.appending.take();
-                outcome.map_err(|error| self.stopped(error))?;
+                let upto = outcome.map_err(|error| self.stopped(error))?;
                 if let Some(appending) = appending {
                     self.report.accepted += appending.count;
                     self.settled = appending.reached;
                 }
+                if self.batches.is_multiple_of(WAITS) {
+                    let house = Arc::clone(&self.shared.house);
+                    let enforced = async move { Ok(house.enforced(upto).await?) };
+                    self.enforcing = Some(Box::pin(enforced));
+                }
                 Ok(())
+            }
+            News::Enforced(outcome) => {
+                self.enforcing = None;
+                outcome.map_err(|error| self.stopped(error))
             }
             News::Parsed(parsed) => {
                 self.parsing.pop_front();
@@ -295,20 +318,25 @@ impl<G: Gatehouse> Import<G> {
         if self.appending.is_some() || self.batch.is_empty() || !(last || self.is_full()) {
             return;
         }
+        if self.enforcing.is_some() && (self.batches + 1).is_multiple_of(WAITS) {
+            return;
+        }
         self.batches += 1;
         let (start, before) = self.last_block;
         // Not waiting for this node each time keeps the store busy. The last block stays behind, so that
-        // something is left to wait with: at the end, and now and then, lest this node falls far behind.
-        let wait = last || start == 0 || self.batches.is_multiple_of(WAITS);
+        // something is left to wait with at the end.
+        let wait = last || start == 0;
         let (held, reached) = if wait {
-            (Vec::with_capacity(2 * BATCH), (self.line, self.report.rejected_total))
+            (Vec::with_capacity(ROOM), (self.line, self.report.rejected_total))
         } else {
-            (self.batch.split_off(start), before)
+            let mut held = Vec::with_capacity(ROOM);
+            held.extend(self.batch.drain(start..));
+            (held, before)
         };
         let batch = std::mem::replace(&mut self.batch, held);
         self.last_block.0 = 0;
         let (house, count) = (Arc::clone(&self.shared.house), batch.len() as u64);
-        let outcome: Outcome = if wait {
+        let outcome: Outcome<Cursor> = if wait {
             Box::pin(async move { append(&house, batch).await })
         } else {
             Box::pin(async move { record(&house, batch).await })

@@ -46,6 +46,12 @@ pub trait Gatehouse: Send + Sync + 'static {
         self.append(records)
     }
 
+    /// Returns once this node enforces what was recorded up to there.
+    fn enforced(&self, upto: Cursor) -> impl Future<Output = Result<(), FeedError>> + Send {
+        let _ = upto;
+        async { Ok(()) }
+    }
+
     /// One page of the live entries.
     fn list(
         &self,
