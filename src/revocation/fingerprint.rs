@@ -20,7 +20,7 @@ pub(super) struct OwnHash(u64);
 pub(super) struct FingerprintKey(SipHasher24);
 
 /// The key after an issuer: a token's names all begin with it.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct IssuerKey(SipHasher24);
 
 // === impl OwnHash ===

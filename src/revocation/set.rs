@@ -4,8 +4,8 @@
 //! misses the entry. An entry is 24 bytes; reasons and actors stay in the store.
 
 use std::hash::BuildHasherDefault;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use dashmap::{DashMap, Entry as Place};
 
@@ -20,6 +20,8 @@ use super::{Name, Op, Revocation};
 #[derive(Debug)]
 pub struct RevocationSet {
     key: FingerprintKey,
+    /// The issuer of the record that was applied last: records of one issuer come together.
+    last_issuer: Mutex<Option<(Arc<str>, IssuerKey)>>,
     names: ClaimNames,
     /// Entries by slot: a look-up touches only claims for which there are any.
     live: [AtomicUsize; SLOTS],
@@ -74,6 +76,7 @@ impl RevocationSet {
             || Part::with_capacity_and_hasher_and_shard_amount(each, Default::default(), TABLES);
         Self {
             key: FingerprintKey::random(),
+            last_issuer: Mutex::default(),
             names: ClaimNames::default(),
             live: std::array::from_fn(|_| AtomicUsize::new(0)),
             arrivals: Arrivals::new(),
@@ -83,7 +86,9 @@ impl RevocationSet {
 
     /// Does what the record says. Records of one name must come in log order.
     pub fn apply(&self, record: &Revocation) -> Applied {
-        let fingerprint = self.fingerprint(&record.name);
+        let claim = canonical(&record.name.claim);
+        let key = self.last_key(&record.name.issuer);
+        let fingerprint = key.of(self.names.slot(claim), claim, &record.name.value);
         match record.op {
             Op::Revoke | Op::Register => {
                 self.insert(fingerprint, |old| old.followed_by(record), record)
@@ -219,6 +224,16 @@ impl RevocationSet {
     fn fingerprint(&self, name: &Name) -> Fingerprint {
         let claim = canonical(&name.claim);
         self.key.of(self.names.slot(claim), &name.issuer, claim, &name.value)
+    }
+
+    /// The issuer's key, made anew only when another issuer's was asked for last.
+    fn last_key(&self, issuer: &Arc<str>) -> IssuerKey {
+        // Seldom do two apply at once, and then neither waits.
+        let Ok(mut last) = self.last_issuer.try_lock() else { return self.key.for_issuer(issuer) };
+        match &*last {
+            Some((known, key)) if Arc::ptr_eq(known, issuer) => *key,
+            _ => last.insert((Arc::clone(issuer), self.key.for_issuer(issuer))).1,
+        }
     }
 
     fn insert(

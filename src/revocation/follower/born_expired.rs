@@ -44,27 +44,32 @@ impl BornExpired {
 // === impl Applier ===
 
 impl Applier {
-    /// Counts a record that had expired before it was published.
+    /// Counts a record that had expired before it was published; `known` is [`Applier::known_until`].
     pub(super) fn note_born_expired(
         &self,
         record: &Revocation,
         at: &Cursor,
+        known: Option<UnixTime>,
         told: &mut BornExpired,
     ) {
-        if self.is_born_expired(record) {
+        if is_born_expired(record, known) {
             self.metrics.revocation_born_expired.inc();
             told.tell(record, at);
         }
     }
 
-    /// It was published after the moment up to which everything was known. Of what is read after an outage
-    /// nobody can say more, and of what is read before the first word nothing.
-    fn is_born_expired(&self, record: &Revocation) -> bool {
-        let Some(age) = self.revocations.freshness().staleness() else { return false };
+    /// The moment up to which everything is known; `None` before the first word.
+    pub(super) fn known_until(&self) -> Option<UnixTime> {
+        let age = self.revocations.freshness().staleness()?;
         // A second for the rounding of either.
-        let known = self.clock.now().as_secs().saturating_sub(age.as_secs() + 1);
-        record.op != Op::Reinstate && record.expires_at < UnixTime::from_secs(known)
+        Some(self.clock.now().saturating_sub(age.saturating_add(Duration::from_secs(1))))
     }
+}
+
+/// It was published after the moment up to which everything was known. Of what is read after an outage
+/// nobody can say more, and of what is read before the first word nothing.
+fn is_born_expired(record: &Revocation, known: Option<UnixTime>) -> bool {
+    record.op != Op::Reinstate && known.is_some_and(|known| record.expires_at < known)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::clock::UnixTime;
 use crate::revocation::{Cursor, FeedEvent, Op, Revocation, RevocationFeed};
 
 use super::{Applier, Memory, upkeep};
@@ -18,6 +19,8 @@ struct Run {
     undecodable: u64,
     /// When they were dealt with.
     now: Duration,
+    /// Up to when everything was known then, if anything was.
+    known: Option<UnixTime>,
 }
 
 /// What a record can do, as the label of a metric.
@@ -49,9 +52,9 @@ impl Applier {
     ) {
         let mut run = self.begin();
         let more = feed.more();
-        for event in std::iter::once(first).chain(more) {
-            if let Some(believed) = self.event(&event, memory, &mut run) {
-                feed.applied(&event, believed);
+        for event in std::iter::once(&first).chain(&more) {
+            if let Some(believed) = self.event(event, memory, &mut run) {
+                feed.applied(event, believed);
             }
             // Those who wait for one of many are not kept waiting for all.
             if run.len() >= TELL_EVERY {
@@ -64,7 +67,13 @@ impl Applier {
 
     fn begin(&self) -> Run {
         let cursor = self.status.borrow().cursor.clone();
-        Run { cursor, records: [0; OPS.len()], undecodable: 0, now: upkeep::now() }
+        Run {
+            cursor,
+            records: [0; OPS.len()],
+            undecodable: 0,
+            now: upkeep::now(),
+            known: self.known_until(),
+        }
     }
 
     /// Tells what it came to.
@@ -115,7 +124,7 @@ impl Applier {
 
     fn record(&self, record: &Revocation, at: &Cursor, memory: &mut Memory, run: &mut Run) -> bool {
         let believed = memory.believes(record);
-        self.note_born_expired(record, at, &mut memory.born_expired);
+        self.note_born_expired(record, at, run.known, &mut memory.born_expired);
         if believed {
             self.revocations.apply(record);
             self.revocations.tell_applied(record, at);
