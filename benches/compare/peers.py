@@ -212,7 +212,8 @@ PEERS = {
     OURS: Peer(portcullis("file")),
     "portcullis-no-log": Peer(portcullis("off")),
     "haproxy": Peer(haproxy),
-    "nginx": Peer(nginx, tuple(name for name, work in WORKS.items() if work.wanted == 200), verifies=False),
+    # Whom it does not matter to that a token comes once.
+    "nginx": Peer(nginx, tuple(name for name, work in WORKS.items() if work.wanted == 200 and name != "once"), verifies=False),
     "envoy": Peer(envoy),
     "traefik": Peer(traefik, ("plain", "revocations")),
     "caddy": Peer(caddy, ("plain", "revocations")),
