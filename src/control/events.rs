@@ -8,7 +8,7 @@ use futures_util::{StreamExt as _, future, stream};
 use http::Uri;
 use serde_json::json;
 
-use crate::revocation::{Cursor, Missed, Op, Told};
+use crate::revocation::{Cursor, Missed, Told};
 
 use super::guard::Shared;
 use super::query::Params;
@@ -42,14 +42,7 @@ pub(super) fn events<G: Gatehouse>(
 
 fn event(told: Result<Told, Missed>) -> Result<Event, axum::Error> {
     match told {
-        Ok(Told::Record { record, at }) => {
-            let name = match record.op {
-                Op::Revoke => "revoke",
-                Op::Reinstate => "reinstate",
-                Op::Register => "register",
-            };
-            at_cursor(name, &at).json_data(&record)
-        }
+        Ok(Told::Record { record, at }) => at_cursor(record.op.as_str(), &at).json_data(&record),
         Ok(Told::Loaded { entries, at }) => {
             at_cursor("loaded", &at).json_data(json!({ "entries": entries }))
         }

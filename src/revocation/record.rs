@@ -61,6 +61,22 @@ pub struct Revocation {
     pub token: Option<Arc<TokenDetails>>,
 }
 
+// === impl Op ===
+
+impl Op {
+    /// Every one, in the order of their declaration.
+    pub(crate) const ALL: [Self; 3] = [Self::Revoke, Self::Reinstate, Self::Register];
+
+    /// Its word, as records, tables, metrics and events have it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Revoke => "revoke",
+            Self::Reinstate => "reinstate",
+            Self::Register => "register",
+        }
+    }
+}
+
 // === impl Name ===
 
 impl Name {

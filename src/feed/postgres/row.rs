@@ -73,11 +73,7 @@ impl<'r> Columns<'r> {
     fn push(&mut self, record: &'r Revocation) {
         self.key.push(key(&record.name));
         self.record_id.push(record.id);
-        self.op.push(match record.op {
-            Op::Revoke => "revoke",
-            Op::Reinstate => "reinstate",
-            Op::Register => "register",
-        });
+        self.op.push(record.op.as_str());
         self.issuer.push(&record.name.issuer);
         self.claim.push(&record.name.claim);
         self.value.push(&record.name.value);
@@ -132,12 +128,8 @@ pub(super) fn live(row: &Row, texts: &mut Texts) -> Option<Revocation> {
 }
 
 fn record(row: &Row) -> Option<Revocation> {
-    let op = match get::<&str>(row, 11)? {
-        "revoke" => Op::Revoke,
-        "reinstate" => Op::Reinstate,
-        "register" => Op::Register,
-        _ => return None,
-    };
+    let word = get::<&str>(row, 11)?;
+    let op = Op::ALL.into_iter().find(|op| op.as_str() == word)?;
     let known = get::<i32>(row, 12)? == 1;
     let record = known.then(|| decode(row, Some(op), &mut Texts::default())).flatten()?;
     // The door refuses these as well, but a table may have been made by hand.

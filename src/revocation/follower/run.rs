@@ -14,8 +14,8 @@ use super::{Applier, Memory, upkeep};
 struct Run {
     /// The newest that was dealt with, or what was before them.
     cursor: Option<Cursor>,
-    /// By op, in the order of [`OPS`].
-    records: [u64; OPS.len()],
+    /// By op, in the order of [`Op::ALL`].
+    records: [u64; Op::ALL.len()],
     undecodable: u64,
     /// When they were dealt with.
     now: Duration,
@@ -23,8 +23,6 @@ struct Run {
     known: Option<UnixTime>,
 }
 
-/// What a record can do, as the label of a metric.
-const OPS: [&str; 3] = ["revoke", "reinstate", "register"];
 /// Records after which those who wait for a cursor are woken, though more are there already.
 const TELL_EVERY: u64 = 1024;
 
@@ -69,7 +67,7 @@ impl Applier {
         let cursor = self.status.borrow().cursor.clone();
         Run {
             cursor,
-            records: [0; OPS.len()],
+            records: [0; Op::ALL.len()],
             undecodable: 0,
             now: upkeep::now(),
             known: self.known_until(),
@@ -82,8 +80,8 @@ impl Applier {
         if count == 0 {
             return;
         }
-        for (op, count) in OPS.into_iter().zip(run.records).filter(|(_, count)| *count > 0) {
-            self.count_records(op, count);
+        for (op, count) in Op::ALL.into_iter().zip(run.records).filter(|(_, count)| *count > 0) {
+            self.count_records(op.as_str(), count);
         }
         self.status.send_if_modified(|status| {
             status.applied += count - undecodable;
@@ -131,12 +129,7 @@ impl Applier {
         } else {
             tracing::warn!(id = %record.id, cursor = %at, "not believed: a reinstatement older than what the store has lost");
         }
-        let op = match record.op {
-            Op::Revoke => 0,
-            Op::Reinstate => 1,
-            Op::Register => 2,
-        };
-        run.records[op] += 1;
+        run.records[record.op as usize] += 1;
         self.metrics.propagation_seconds.observe(upkeep::age(record, run.now));
         believed
     }
