@@ -1,6 +1,7 @@
 //! What an entry of the set is called in memory: sixteen bytes that nobody outside can predict.
 
 use std::hash::Hasher;
+use std::sync::Arc;
 
 use siphasher::sip128::{Hasher128, SipHasher24};
 use uuid::Uuid;
@@ -22,6 +23,10 @@ pub(super) struct FingerprintKey(SipHasher24);
 /// The key after an issuer: a token's names all begin with it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct IssuerKey(SipHasher24);
+
+/// The key that was asked for last: names of one issuer come together.
+#[derive(Debug, Default)]
+pub(super) struct LastIssuer(Option<(Arc<str>, IssuerKey)>);
 
 // === impl OwnHash ===
 
@@ -79,6 +84,18 @@ impl IssuerKey {
         let mut fingerprint = hasher.finish128().as_bytes();
         fingerprint[0] = slot.index();
         fingerprint
+    }
+}
+
+// === impl LastIssuer ===
+
+impl LastIssuer {
+    /// The issuer's key, made anew only for another issuer.
+    pub(super) fn key(&mut self, key: &FingerprintKey, issuer: &Arc<str>) -> IssuerKey {
+        match &self.0 {
+            Some((known, last)) if Arc::ptr_eq(known, issuer) => *last,
+            _ => self.0.insert((Arc::clone(issuer), key.for_issuer(issuer))).1,
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use dashmap::{DashMap, Entry as Place};
 use crate::clock::UnixTime;
 
 use super::arrivals::{Absence, Arrivals};
-use super::fingerprint::{Fingerprint, FingerprintKey, IssuerKey, OwnHash};
+use super::fingerprint::{Fingerprint, FingerprintKey, IssuerKey, LastIssuer, OwnHash};
 use super::names::{ClaimNames, SLOTS, Slot, canonical};
 use super::{Name, Op, Revocation};
 
@@ -20,8 +20,7 @@ use super::{Name, Op, Revocation};
 #[derive(Debug)]
 pub struct RevocationSet {
     key: FingerprintKey,
-    /// The issuer of the record that was applied last: records of one issuer come together.
-    last_issuer: Mutex<Option<(Arc<str>, IssuerKey)>>,
+    last_issuer: Mutex<LastIssuer>,
     names: ClaimNames,
     /// Entries by slot: a look-up touches only claims for which there are any.
     live: [AtomicUsize; SLOTS],
@@ -86,9 +85,7 @@ impl RevocationSet {
 
     /// Does what the record says. Records of one name must come in log order.
     pub fn apply(&self, record: &Revocation) -> Applied {
-        let claim = canonical(&record.name.claim);
-        let key = self.last_key(&record.name.issuer);
-        let fingerprint = key.of(self.names.slot(claim), claim, &record.name.value);
+        let fingerprint = self.fingerprint(&record.name);
         match record.op {
             Op::Revoke | Op::Register => {
                 self.insert(fingerprint, |old| old.followed_by(record), record)
@@ -106,8 +103,9 @@ impl RevocationSet {
 
     /// The same of many at once, for several threads: what all of them count is counted once for each call.
     pub(super) fn put_all(&self, records: &[Revocation]) {
-        let fingerprints: Vec<_> =
-            records.iter().map(|record| self.fingerprint(&record.name)).collect();
+        let mut last = LastIssuer::default();
+        let names = records.iter().map(|record| self.fingerprint_after(&mut last, &record.name));
+        let fingerprints: Vec<_> = names.collect();
         let mut counts = [0_usize; SLOTS];
         for fingerprint in &fingerprints {
             counts[usize::from(fingerprint[0])] += 1;
@@ -222,18 +220,16 @@ impl RevocationSet {
     }
 
     fn fingerprint(&self, name: &Name) -> Fingerprint {
-        let claim = canonical(&name.claim);
-        self.key.of(self.names.slot(claim), &name.issuer, claim, &name.value)
+        // Seldom do two ask at once, and then neither waits.
+        match self.last_issuer.try_lock() {
+            Ok(mut last) => self.fingerprint_after(&mut last, name),
+            Err(_taken) => self.fingerprint_after(&mut LastIssuer::default(), name),
+        }
     }
 
-    /// The issuer's key, made anew only when another issuer's was asked for last.
-    fn last_key(&self, issuer: &Arc<str>) -> IssuerKey {
-        // Seldom do two apply at once, and then neither waits.
-        let Ok(mut last) = self.last_issuer.try_lock() else { return self.key.for_issuer(issuer) };
-        match &*last {
-            Some((known, key)) if Arc::ptr_eq(known, issuer) => *key,
-            _ => last.insert((Arc::clone(issuer), self.key.for_issuer(issuer))).1,
-        }
+    fn fingerprint_after(&self, last: &mut LastIssuer, name: &Name) -> Fingerprint {
+        let (claim, key) = (canonical(&name.claim), last.key(&self.key, &name.issuer));
+        key.of(self.names.slot(claim), claim, &name.value)
     }
 
     fn insert(
