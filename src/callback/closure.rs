@@ -43,7 +43,7 @@ impl Caller {
 
     /// The claims as a type of the caller's own.
     pub fn claims_as<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
-        serde_json::from_value(Value::Object(self.claims().members().to_object()))
+        serde_json::from_value(Value::Object(self.claims().object().to_object()))
     }
 
     /// The configured name of the token's issuer.

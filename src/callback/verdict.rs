@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::access::Verdict;
 use crate::config::CallbackEndpoint;
 use crate::secret::Secret;
-use crate::token::Members;
+use crate::token::Claim;
 use crate::token::strict_json::parse_object;
 
 use super::client::HttpClient;
@@ -28,7 +28,7 @@ struct Question<'a> {
     callback: &'a str,
     issuer: &'a str,
     token_type: &'a str,
-    claims: &'a Members,
+    claims: Claim<'a>,
 }
 
 /// A reason's letters that are logged.
@@ -56,7 +56,7 @@ impl VerdictService {
             callback: &self.name,
             issuer: caller.issuer(),
             token_type: caller.token_type().as_str(),
-            claims: caller.claims().members(),
+            claims: caller.claims().object(),
         };
         // A map with text keys is always JSON.
         let body = serde_json::to_vec(&question).map_err(|_cause| CallbackError::Failed)?;

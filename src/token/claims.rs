@@ -5,8 +5,7 @@ use serde_json::Value;
 
 use crate::clock::UnixTime;
 
-use super::members::{Members, MembersSeed};
-use super::tape::Claim;
+use super::tape::{Claim, Tape, TapeSeed};
 use super::{TokenError, strict_json};
 
 /// The first date that is refused, so that no sum of dates and leeways comes near a wrap.
@@ -15,7 +14,7 @@ const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
 /// A claims set: strict JSON, no member twice, registered claims of the right type.
 #[derive(Clone, Debug)]
 pub struct Claims {
-    members: Members,
+    tape: Tape,
     registered: Registered,
     expires_at: Option<UnixTime>,
     not_before: Option<UnixTime>,
@@ -51,13 +50,14 @@ impl Claims {
 
     /// The same, but a date may be text that holds a whole number, for issuers that are known for it.
     pub(super) fn parse_with_text_dates(payload: &[u8]) -> Result<Self, TokenError> {
-        let members = strict_json::parse_with(payload, |bounds, de| {
-            MembersSeed(bounds, payload.len()).deserialize(de)
+        let length = payload.len();
+        let tape = strict_json::parse_with(payload, |bounds, de| {
+            TapeSeed { bounds, length }.deserialize(de)
         });
-        let members = members.map_err(|_cause| TokenError::Malformed)?;
+        let tape = tape.map_err(|_cause| TokenError::Malformed)?;
         let (mut expires_at, mut not_before, mut issued_at) = (None, None, None);
         let mut registered = Registered::default();
-        for (name, claim) in members.all() {
+        for (name, claim) in tape.root().members() {
             match name {
                 "iss" => registered.iss = text(claim)?,
                 "sub" => registered.sub = text(claim)?,
@@ -71,7 +71,7 @@ impl Claims {
             registered.text_dates |=
                 matches!(name, "exp" | "nbf" | "iat") && claim.as_str().is_some();
         }
-        Ok(Self { members, registered, expires_at, not_before, issued_at })
+        Ok(Self { tape, registered, expires_at, not_before, issued_at })
     }
 
     /// Whether a date is text, which RFC 7519 §2 does not know.
@@ -79,9 +79,9 @@ impl Claims {
         self.registered.text_dates
     }
 
-    /// Every member, as the token has it.
-    pub const fn members(&self) -> &Members {
-        &self.members
+    /// All of them, as the token has them: an object.
+    pub(crate) const fn object(&self) -> Claim<'_> {
+        self.tape.root()
     }
 
     /// The member of that name where it lies, whatever its type.
@@ -89,9 +89,9 @@ impl Claims {
         let Registered { sub, jti, .. } = self.registered;
         // Where these two stand is known, and most routes ask for one.
         match name {
-            "sub" => (sub > 0).then(|| self.members.at(sub)),
-            "jti" => (jti > 0).then(|| self.members.at(jti)),
-            _ => self.members.look(name),
+            "sub" => (sub > 0).then(|| self.tape.claim(sub)),
+            "jti" => (jti > 0).then(|| self.tape.claim(jti)),
+            _ => self.object().member(name),
         }
     }
 
@@ -107,22 +107,22 @@ impl Claims {
 
     /// `iss`, when it is text.
     pub fn issuer(&self) -> Option<&str> {
-        self.members.at(self.registered.iss).as_str()
+        self.tape.claim(self.registered.iss).as_str()
     }
 
     /// `sub`, when it is text.
     pub fn subject(&self) -> Option<&str> {
-        self.members.at(self.registered.sub).as_str()
+        self.tape.claim(self.registered.sub).as_str()
     }
 
     /// `jti`, when it is text.
     pub fn token_id(&self) -> Option<&str> {
-        self.members.at(self.registered.jti).as_str()
+        self.tape.claim(self.registered.jti).as_str()
     }
 
     /// The audiences of `aud`, text or list (RFC 7519 §4.1.3).
     pub fn audiences(&self) -> impl Iterator<Item = &str> {
-        let audience = self.members.at(self.registered.aud);
+        let audience = self.tape.claim(self.registered.aud);
         audience.as_str().into_iter().chain(audience.items().filter_map(Claim::as_str))
     }
 
@@ -154,7 +154,7 @@ impl Claims {
 
     /// What they occupy elsewhere, in bytes.
     pub(crate) fn bytes(&self) -> usize {
-        self.members.bytes()
+        self.tape.bytes()
     }
 }
 

@@ -16,7 +16,6 @@ mod jwk;
 mod jws;
 mod keys;
 mod lenient;
-mod members;
 pub mod mint;
 mod pem;
 mod places;
@@ -41,7 +40,6 @@ pub use issuer::{
     TrustedIssuer, TypeHeaders,
 };
 pub use keys::{KeySet, KeysError, VerifyingKey};
-pub use members::Members;
 pub use places::{Csrf, Found, Proof, Reading, TokenSource};
 pub use pyjwt::Fault;
 pub use refresh::KeyRefresher;

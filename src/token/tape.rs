@@ -1,4 +1,4 @@
-//! A JSON object laid flat: its values one after the other, their text in one piece. Two allocations,
+//! A claims set laid flat: its values one after the other, their text in one piece. Two allocations,
 //! where a tree of maps and strings has dozens, for each token that is kept.
 
 use std::fmt;
@@ -55,7 +55,7 @@ struct ValueSeed<'b, 't> {
 struct NameSeed<'t>(&'t mut Tape);
 
 /// So many members a token seldom has more of: up to that their names are compared without memory of their own.
-pub(super) const FEW: usize = 24;
+const FEW: usize = 24;
 
 // === impl Tape ===
 
@@ -332,3 +332,7 @@ impl Visitor<'_> for NameSeed<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "tests/tape.rs"]
+mod tests;
