@@ -17,7 +17,9 @@ mod tokens;
 pub(super) use explain::ExplainArgs;
 #[cfg(feature = "redis")]
 pub(super) use source::RedisArgs;
-pub(super) use source::{FollowArgs, From, ImportArgs, SourceArgs};
+#[cfg(any(feature = "redis", feature = "postgres"))]
+pub(super) use source::SourceArgs;
+pub(super) use source::{FollowArgs, From, ImportArgs};
 pub(super) use tokens::{ChangeArgs, ListTokensArgs, RegisterArgs, TokensArgs, TokensCommand};
 
 /// The gate in front of your APIs that can take a token back.

@@ -11,7 +11,7 @@ mod redis;
 mod sql;
 
 use super::Failure;
-use super::args::{FollowArgs, From, ImportArgs, SourceArgs};
+use super::args::{FollowArgs, From, ImportArgs};
 use super::transfer;
 
 /// `portcullis import`.
@@ -57,16 +57,4 @@ pub(super) async fn follow(_args: FollowArgs) -> Result<(), Failure> {
 #[cfg(not(all(feature = "redis", feature = "postgres")))]
 fn not_built(feature: &str) -> Failure {
     Failure::Usage(format!("this program was built without the cargo feature `{feature}`"))
-}
-
-// === impl SourceArgs ===
-
-impl SourceArgs {
-    const fn is_given(&self) -> bool {
-        self.url.is_some()
-            || self.url_env.is_some()
-            || self.url_file.is_some()
-            || self.issuer.is_some()
-            || self.expires_in.is_some()
-    }
 }

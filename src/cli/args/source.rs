@@ -5,6 +5,11 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+#[cfg(any(feature = "redis", feature = "postgres"))]
+use crate::cli::Failure;
+#[cfg(any(feature = "redis", feature = "postgres"))]
+use crate::revocation::StoreUrl;
+
 use super::{Reach, WaitArgs, duration};
 
 /// What is read.
@@ -113,4 +118,67 @@ pub(in crate::cli) struct FollowArgs {
     pub(in crate::cli) reinstate: bool,
     #[command(flatten)]
     pub(in crate::cli) reach: Reach,
+}
+
+// === impl SourceArgs ===
+
+impl SourceArgs {
+    /// Whether anything was said.
+    pub(in crate::cli) const fn is_given(&self) -> bool {
+        self.url.is_some()
+            || self.url_env.is_some()
+            || self.url_file.is_some()
+            || self.issuer.is_some()
+            || self.expires_in.is_some()
+    }
+
+    /// The store's URL, from where it was said to be.
+    #[cfg(any(feature = "redis", feature = "postgres"))]
+    pub(in crate::cli) fn url(&self) -> Result<StoreUrl, Failure> {
+        let usage = |text: String| Err(Failure::Usage(text));
+        let text = match (&self.url, &self.url_env, &self.url_file) {
+            (Some(url), _, _) if holds_password(url) => {
+                return usage("a password is no argument: use --url-file or --url-env".into());
+            }
+            (Some(url), _, _) => url.clone(),
+            (_, Some(name), _) => match std::env::var(name) {
+                Ok(url) => url,
+                Err(_unset) => return usage(format!("the variable {name} is not set")),
+            },
+            (_, _, Some(path)) => match std::fs::read_to_string(path) {
+                Ok(url) => url,
+                Err(error) => return usage(format!("{}: {error}", path.display())),
+            },
+            _ => return usage("where is the block list? name it with --url".into()),
+        };
+        Ok(StoreUrl::new(text.trim()))
+    }
+}
+
+#[cfg(any(feature = "redis", feature = "postgres"))]
+/// `scheme://user:password@`, or PostgreSQL's `password=`.
+fn holds_password(url: &str) -> bool {
+    let authority = url.split_once("://").map_or("", |(_, rest)| rest);
+    let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
+    user.contains(':') || url.contains("password=")
+}
+
+#[cfg(all(test, any(feature = "redis", feature = "postgres")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_in_a_url_is_seen() {
+        for (url, want) in [
+            ("redis://127.0.0.1:6379/0", false),
+            ("redis://user@h:1/0", false),
+            ("redis://:pw@h:1/0", true),
+            ("postgres://u:p@h/db", true),
+            ("postgres:///db?host=/run&password=x", true),
+            ("host=h password=x", true),
+            ("postgres://u@h:5432/db", false),
+        ] {
+            assert_eq!(holds_password(url), want, "{url}");
+        }
+    }
 }

@@ -12,7 +12,6 @@ use crate::cli::client::{Client, json as answer_of};
 use crate::cli::control::show;
 use crate::cli::output::{items, plain};
 use crate::clock::UnixTime;
-use crate::revocation::StoreUrl;
 
 /// One token id that another program has blocked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,31 +73,6 @@ const BATCH: usize = 5000;
 const MOST_NAMED: usize = 1000;
 /// What is shown of a key that is none of ours.
 const MOST_SHOWN: usize = 80;
-
-// === impl SourceArgs ===
-
-impl SourceArgs {
-    /// The store's URL, from where it was said to be.
-    pub(super) fn url(&self) -> Result<StoreUrl, Failure> {
-        let usage = |text: String| Err(Failure::Usage(text));
-        let text = match (&self.url, &self.url_env, &self.url_file) {
-            (Some(url), _, _) if holds_password(url) => {
-                return usage("a password is no argument: use --url-file or --url-env".into());
-            }
-            (Some(url), _, _) => url.clone(),
-            (_, Some(name), _) => match std::env::var(name) {
-                Ok(url) => url,
-                Err(_unset) => return usage(format!("the variable {name} is not set")),
-            },
-            (_, _, Some(path)) => match std::fs::read_to_string(path) {
-                Ok(url) => url,
-                Err(error) => return usage(format!("{}: {error}", path.display())),
-            },
-            _ => return usage("where is the block list? name it with --url".into()),
-        };
-        Ok(StoreUrl::new(text.trim()))
-    }
-}
 
 // === impl Delivery ===
 
@@ -220,31 +194,9 @@ impl Change {
     }
 }
 
-/// `scheme://user:password@`, or PostgreSQL's `password=`.
-fn holds_password(url: &str) -> bool {
-    let authority = url.split_once("://").map_or("", |(_, rest)| rest);
-    let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
-    user.contains(':') || url.contains("password=")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_password_in_a_url_is_seen() {
-        for (url, want) in [
-            ("redis://127.0.0.1:6379/0", false),
-            ("redis://user@h:1/0", false),
-            ("redis://:pw@h:1/0", true),
-            ("postgres://u:p@h/db", true),
-            ("postgres:///db?host=/run&password=x", true),
-            ("host=h password=x", true),
-            ("postgres://u@h:5432/db", false),
-        ] {
-            assert_eq!(holds_password(url), want, "{url}");
-        }
-    }
 
     #[test]
     fn what_is_refused_is_named_by_its_entry_and_the_rest_counted() {
