@@ -247,22 +247,11 @@ impl<G: Gatehouse> Import<G> {
                 _ => std::future::pending().await,
             }
         };
-        let appended = async {
-            match &mut self.appending {
-                Some(appending) => appending.outcome.as_mut().await,
-                None => std::future::pending().await,
-            }
-        };
-        let enforced = async {
-            match &mut self.enforcing {
-                Some(outcome) => outcome.as_mut().await,
-                None => std::future::pending().await,
-            }
-        };
+        let appending = self.appending.as_mut().map(|appending| &mut appending.outcome);
         tokio::select! {
             biased;
-            outcome = appended => News::Appended(outcome),
-            outcome = enforced => News::Enforced(outcome),
+            outcome = end_of(appending) => News::Appended(outcome),
+            outcome = end_of(self.enforcing.as_mut()) => News::Enforced(outcome),
             parsed = parsed => News::Parsed(parsed),
         }
     }
@@ -353,6 +342,14 @@ impl<G: Gatehouse> Import<G> {
         let (line, rejected_total) = self.settled;
         let accepted = self.report.accepted;
         ControlError::ImportStopped { accepted, rejected_total, line, cause: Box::new(cause) }
+    }
+}
+
+/// Waits for ever for what is not under way.
+async fn end_of<T>(outcome: Option<&mut Outcome<T>>) -> Result<T, ControlError> {
+    match outcome {
+        Some(outcome) => outcome.as_mut().await,
+        None => std::future::pending().await,
     }
 }
 

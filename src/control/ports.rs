@@ -46,7 +46,7 @@ pub trait Gatehouse: Send + Sync + 'static {
         self.append(records)
     }
 
-    /// Returns once this node enforces what was recorded up to there.
+    /// Returns once this node enforces what was recorded up to there. At once, where [`Gatehouse::record`] has waited.
     fn enforced(&self, upto: Cursor) -> impl Future<Output = Result<(), FeedError>> + Send {
         let _ = upto;
         async { Ok(()) }

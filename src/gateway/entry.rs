@@ -73,8 +73,10 @@ impl Entry {
         now: UnixTime,
     ) -> Box<Self> {
         let proxies = &snapshot.trusted_proxies;
-        let trusted = proxies.contains(peer.client.ip());
-        let client = client_address(request.headers(), peer.client, proxies);
+        let nearest = peer.client.ip().to_canonical();
+        let trusted = proxies.contains(nearest);
+        let client =
+            if trusted { client_address(request.headers(), nearest, proxies) } else { nearest };
         // Boxed: it is moved a dozen times, with the answer's body last.
         Box::new(Self {
             log,

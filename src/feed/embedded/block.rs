@@ -26,8 +26,7 @@ pub(super) struct Unpacker<'a> {
 pub(super) struct Unsound;
 
 const COUNT: usize = size_of::<u32>();
-/// What an entry takes besides its key and body.
-pub(super) const LENGTHS: usize = 3 * size_of::<u16>();
+const LENGTHS: usize = 3 * size_of::<u16>();
 
 // === impl Packer ===
 
@@ -61,9 +60,9 @@ impl Packer {
         true
     }
 
-    /// Bytes packed so far.
-    pub(super) const fn len(&self) -> usize {
-        self.bytes.len()
+    /// Whether one more stays within so many bytes, even if its key shares nothing; the first always does.
+    pub(super) const fn has_room(&self, key: &[u8], body: &[u8], most: usize) -> bool {
+        self.count == 0 || self.bytes.len() + LENGTHS + key.len() + body.len() <= most
     }
 
     pub(super) fn finish(mut self) -> Vec<u8> {

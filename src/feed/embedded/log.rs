@@ -9,7 +9,7 @@ use crate::clock::UnixTime;
 use crate::feed::listing::{canonical, first, is_beyond, matches};
 use crate::revocation::{Cursor, FeedError, Filter, Name, Page, Revocation, RevocationLog, wire};
 
-use super::block::{LENGTHS, Packer};
+use super::block::Packer;
 use super::entry;
 use super::schema::ROW;
 use super::shared::{Shared, unreadable};
@@ -61,29 +61,30 @@ impl RevocationLog for EmbeddedLog {
     }
 }
 
+/// What a record takes, more or less, in bytes.
+const RECORD: usize = 128;
+
 /// The records as they are written, once each was found fit.
 fn pack(records: Vec<Revocation>) -> Result<Packed, FeedError> {
     let too_long = || FeedError::Refused("the record is too long".to_owned());
-    let (mut rows, mut count) = (Vec::new(), 0);
-    let mut left = records.len();
-    let mut packer = Packer::with_capacity((left * 128).min(ROW));
+    let count = records.len() as u64;
+    let packer_for = |left: usize| Packer::with_capacity((left * RECORD).min(ROW));
+    let (mut rows, mut packer) = (Vec::new(), packer_for(records.len()));
     let (mut key, mut body) = (Vec::new(), Vec::new());
-    for record in records {
+    let mut records = records.into_iter();
+    while let Some(record) = records.next() {
         wire::check(&record).map_err(|error| FeedError::Refused(error.to_string()))?;
         let record = Revocation { name: record.name.canonical(), ..record };
         entry::write_key(&mut key, &record.name.issuer, &record.name.claim, &record.name.value);
         entry::write_body(&mut body, &record);
-        if packer.count() > 0 && packer.len() + key.len() + body.len() + LENGTHS > ROW {
-            count += u64::from(packer.count());
-            let next = Packer::with_capacity((left * 128).min(ROW));
+        if !packer.has_room(&key, &body, ROW) {
+            let next = packer_for(records.len() + 1);
             rows.push(std::mem::replace(&mut packer, next).finish());
         }
         if !packer.push(&key, &body) {
             return Err(too_long());
         }
-        left -= 1;
     }
-    count += u64::from(packer.count());
     rows.push(packer.finish());
     Ok(Packed { rows, count })
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use async_nats::Client;
 use async_nats::connection::State;
-use async_nats::jetstream::context::{PublishErrorKind, RequestError, RequestErrorKind};
+use async_nats::jetstream::context::{PublishErrorKind, RequestErrorKind};
 use async_nats::jetstream::message::{PublishMessage, StreamMessage};
 use async_nats::jetstream::response::Response;
 use async_nats::jetstream::stream::{Info, LastRawMessageError, LastRawMessageErrorKind, Stream};
@@ -117,15 +117,19 @@ impl Broker {
         name: &str,
         body: Value,
     ) -> Result<Option<T>, FeedError> {
-        self.connected()?;
-        self.answered(self.context.request(format!("{call}.{name}"), &body).await)
+        self.call_on(&self.usual(), call, name, body).await
     }
 
-    fn answered<T>(
+    async fn call_on<T: DeserializeOwned>(
         &self,
-        answer: Result<Response<T>, RequestError>,
+        asking: &Asking,
+        call: &str,
+        name: &str,
+        body: Value,
     ) -> Result<Option<T>, FeedError> {
-        match answer {
+        self.connected()?;
+        let answer = asking.context.request(format!("{call}.{name}"), &body);
+        match asking.until_lost(answer).await? {
             Ok(Response::Ok(answer)) => Ok(Some(answer)),
             Ok(Response::Err { error }) if is_absence(error.error_code()) => Ok(None),
             Ok(Response::Err { error }) => Err(FeedError::Refused(error.to_string())),
@@ -198,10 +202,8 @@ impl Broker {
         sequence: u64,
     ) -> Result<bool, FeedError> {
         let body = json!({ "seq": sequence.saturating_add(1), "next_by_subj": filter });
-        let call = format!("STREAM.MSG.GET.{}", self.name);
-        self.connected()?;
-        let answer = asking.until_lost(asking.context.request(call, &body)).await?;
-        Ok(self.answered::<Value>(answer)?.is_some())
+        let found = self.call_on::<Value>(asking, "STREAM.MSG.GET", &self.name, body).await?;
+        Ok(found.is_some())
     }
 
     /// Publishes where `expected` is still the subject's last sequence (zero: none), and answers with

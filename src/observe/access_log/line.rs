@@ -10,58 +10,52 @@ const HIGH: u64 = each(0x80);
 /// Appends the record as one JSON object.
 pub(super) fn append(line: &mut Vec<u8>, record: &AccessRecord<'_>) -> serde_json::Result<()> {
     line.reserve(512);
-    number(line, b"{\"time\":", record.time)?;
-    text(line, b",\"request_id\":\"", record.request_id)?;
-    text(line, b",\"route\":\"", record.route)?;
-    address(line, b",\"client\":", record.client)?;
-    text(line, b",\"method\":\"", record.method)?;
-    text(line, b",\"host\":\"", record.host)?;
-    text(line, b",\"path\":\"", record.path)?;
-    number(line, b",\"status\":", record.status.into())?;
-    text(line, b",\"outcome\":\"", record.outcome)?;
-    text(line, b",\"reason\":\"", record.reason)?;
+    number(named(line, b"{\"time\":"), record.time)?;
+    text(named(line, b",\"request_id\":"), record.request_id)?;
+    text(named(line, b",\"route\":"), record.route)?;
+    address(named(line, b",\"client\":"), record.client)?;
+    text(named(line, b",\"method\":"), record.method)?;
+    text(named(line, b",\"host\":"), record.host)?;
+    text(named(line, b",\"path\":"), record.path)?;
+    number(named(line, b",\"status\":"), record.status.into())?;
+    text(named(line, b",\"outcome\":"), record.outcome)?;
+    text(named(line, b",\"reason\":"), record.reason)?;
     if let Some(issuer) = record.issuer {
-        text(line, b",\"issuer\":\"", issuer)?;
+        text(named(line, b",\"issuer\":"), issuer)?;
     }
     if let Some(subject) = record.subject {
-        text(line, b",\"subject\":\"", subject)?;
+        text(named(line, b",\"subject\":"), subject)?;
     }
     if let Some(token_id) = record.token_id {
-        text(line, b",\"token_id\":\"", token_id)?;
+        text(named(line, b",\"token_id\":"), token_id)?;
     }
-    number(line, b",\"bytes\":", record.bytes)?;
-    number(line, b",\"duration_us\":", record.duration_us)?;
+    number(named(line, b",\"bytes\":"), record.bytes)?;
+    number(named(line, b",\"duration_us\":"), record.duration_us)?;
     line.push(b'}');
     Ok(())
 }
 
-/// `name` ends with the quotation mark before the text. Its length is known when compiling: no call copies it.
-fn text<const N: usize>(line: &mut Vec<u8>, name: &[u8; N], value: &str) -> serde_json::Result<()> {
+/// Begins a member. The length of its name is known when compiling: no call copies it.
+fn named<'l, const N: usize>(line: &'l mut Vec<u8>, name: &[u8; N]) -> &'l mut Vec<u8> {
     line.extend_from_slice(name);
+    line
+}
+
+fn text(line: &mut Vec<u8>, value: &str) -> serde_json::Result<()> {
     if !is_plain(value.as_bytes()) {
-        line.pop();
         return serde_json::to_writer(line, value);
     }
+    line.push(b'"');
     line.extend_from_slice(value.as_bytes());
     line.push(b'"');
     Ok(())
 }
 
-fn number<const N: usize>(
-    line: &mut Vec<u8>,
-    name: &[u8; N],
-    value: u64,
-) -> serde_json::Result<()> {
-    line.extend_from_slice(name);
+fn number(line: &mut Vec<u8>, value: u64) -> serde_json::Result<()> {
     serde_json::to_writer(line, &value)
 }
 
-fn address<const N: usize>(
-    line: &mut Vec<u8>,
-    name: &[u8; N],
-    value: IpAddr,
-) -> serde_json::Result<()> {
-    line.extend_from_slice(name);
+fn address(line: &mut Vec<u8>, value: IpAddr) -> serde_json::Result<()> {
     let IpAddr::V4(value) = value else { return serde_json::to_writer(line, &value) };
     let mut before = b'"';
     for octet in value.octets() {

@@ -21,8 +21,14 @@ pub(super) fn commit(database: &Database, head: u64, packed: &[&[u8]]) -> Result
         while !rest.is_empty() {
             let (row, after) = rest.split_at(fit(rest));
             rest = after;
-            let joined = if row.len() > 1 { join(row)? } else { Vec::new() };
-            let row = if row.len() > 1 { &joined } else { row[0] };
+            let joined;
+            let row = match row {
+                [one] => *one,
+                several => {
+                    joined = join(several)?;
+                    &joined
+                }
+            };
             let count = Unpacker::new(row)?.left();
             if count > 0 {
                 head += u64::from(count);
