@@ -1,8 +1,11 @@
 """What is compared: the works, each a row of the table, and where all files lie."""
-import os, tempfile
+import os
 from dataclasses import dataclass
 
-WORK = os.environ.get("COMPARE_WORK") or os.path.join(tempfile.gettempdir(), "portcullis-compare")
+from rig import Folder
+
+FOLDER = Folder("COMPARE_WORK", "portcullis-compare")
+WORK, path, write = FOLDER.root, FOLDER.path, FOLDER.write
 ISSUER, AUDIENCE = "https://issuer.test/realms/main", "https://api.test"
 UPSTREAM, FIRST_PORT = 19101, 18201
 BIG = 10 << 20
@@ -46,14 +49,3 @@ WORKS = {
     "tls": Work("TLS, kept connections, RS256, one hot token", "hot", client="tls"),
     "bodies": Work("10 MiB bodies, no authentication", target="/big", connections=8),
 }
-
-
-def path(name):
-    return os.path.join(WORK, name)
-
-
-def write(name, text):
-    os.makedirs(os.path.dirname(path(name)), exist_ok=True)
-    with open(path(name), "w") as file:
-        file.write(text)
-    return path(name)

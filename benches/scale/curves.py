@@ -48,7 +48,7 @@ def keys(_):
 def entries(asked):
     gates = [Gate(f"entries-{count}", entries=count) for count in (0, 10_000, 1_000_000, 10_000_000) if count <= asked.entries]
     points = [point("verified, 10,000 tokens", gate.entries, gate, requests=lambda gate: gate.requests(10_000)) for gate in gates]
-    return Curve("Entries in the set", "entries (0 is drawn at 1)", points, "10,000 tokens in turn, each looked up on each request.", True)
+    return Curve("Entries in the set", "entries (0 is drawn at 1)", points, "10,000 tokens in turn, each looked up in the set once, for nothing is added meanwhile.", True)
 
 
 def extrapolated(rows):

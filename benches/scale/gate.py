@@ -1,11 +1,12 @@
 """A gateway as the curves need it: its configuration, tokens, processor time and memory, and the upstream behind it."""
-import hashlib, hmac, http.client, json, os, re, resource, shutil, socket, subprocess, sys, tempfile, time, uuid
+import hashlib, hmac, http.client, json, os, re, resource, shutil, socket, subprocess, sys, time, uuid
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(1, os.path.join(HERE, "../support"))
-from rig import b64, end, identifier
+from rig import Folder, b64, end, identifier
 
-WORK = os.environ.get("SCALE_WORK") or os.path.join(tempfile.gettempdir(), "portcullis-scale")
+FOLDER = Folder("SCALE_WORK", "portcullis-scale")
+WORK, path, write = FOLDER.root, FOLDER.path, FOLDER.write
 BUILT = [os.path.join(HERE, f"../../target/{profile}/portcullis") for profile in ("dist", "release")]
 BINARY = os.environ.get("OURS_BIN") or next(filter(os.path.exists, BUILT), BUILT[1])
 CONTROL = "control-credential-of-at-least-thirty-two-bytes"
@@ -77,17 +78,6 @@ http {{
     }}
 }}
 """
-
-
-def path(name):
-    return os.path.join(WORK, name)
-
-
-def write(name, text):
-    os.makedirs(os.path.dirname(path(name)), exist_ok=True)
-    with open(path(name), "w") as file:
-        file.write(text)
-    return path(name)
 
 
 def say(text):
