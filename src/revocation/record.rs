@@ -81,10 +81,16 @@ impl Op {
 
 impl Name {
     /// The name under which an entry is kept: `azp` and `client_id` are one claim.
-    pub fn canonical(self) -> Self {
-        match canonical(&self.claim) {
-            same if *same == *self.claim => self,
-            other => Self { claim: other.into(), ..self },
+    pub fn canonical(mut self) -> Self {
+        self.make_canonical();
+        self
+    }
+
+    /// Makes it that name.
+    pub fn make_canonical(&mut self) {
+        let canonical = canonical(&self.claim);
+        if *canonical != *self.claim {
+            self.claim = canonical.into();
         }
     }
 }

@@ -53,6 +53,14 @@ impl EmbeddedFeed {
         Self { shared, head, read_to: 0, ready, beat: false, next_beat }
     }
 
+    /// Takes what follows into `ready`, if it is still at hand.
+    fn take_tail(&mut self, head: u64) -> bool {
+        self.ready = self.shared.tail.take(self.read_to, RECORDS);
+        self.read_to += self.ready.len() as u64;
+        self.beat = self.read_to >= head;
+        !self.ready.is_empty()
+    }
+
     /// Reads what follows into `ready`. A future dropped in here has changed nothing.
     async fn read_log(&mut self) -> Result<(), FeedError> {
         let after = self.read_to;
@@ -103,8 +111,12 @@ impl RevocationFeed for EmbeddedFeed {
             if std::mem::take(&mut self.beat) {
                 return Ok(FeedEvent::Heartbeat { at: codec::cursor(self.read_to) });
             }
-            if *self.head.borrow_and_update() > self.read_to {
-                self.read_log().await?;
+            let head = *self.head.borrow_and_update();
+            if head > self.read_to {
+                self.shared.check()?;
+                if !self.take_tail(head) {
+                    self.read_log().await?;
+                }
             } else if let Some(event) = self.quiet().await? {
                 return Ok(event);
             }

@@ -65,20 +65,19 @@ impl RevocationLog for EmbeddedLog {
 const RECORD: usize = 128;
 
 /// The records as they are written, once each was found fit.
-fn pack(records: Vec<Revocation>) -> Result<Packed, FeedError> {
+fn pack(mut records: Vec<Revocation>) -> Result<Packed, FeedError> {
     let too_long = || FeedError::Refused("the record is too long".to_owned());
-    let count = records.len() as u64;
     let packer_for = |left: usize| Packer::with_capacity((left * RECORD).min(ROW));
-    let (mut rows, mut packer) = (Vec::new(), packer_for(records.len()));
+    let count = records.len();
+    let (mut rows, mut packer) = (Vec::new(), packer_for(count));
     let (mut key, mut body) = (Vec::new(), Vec::new());
-    let mut records = records.into_iter();
-    while let Some(record) = records.next() {
-        wire::check(&record).map_err(|error| FeedError::Refused(error.to_string()))?;
-        let record = Revocation { name: record.name.canonical(), ..record };
+    for (done, record) in records.iter_mut().enumerate() {
+        wire::check(record).map_err(|error| FeedError::Refused(error.to_string()))?;
+        record.name.make_canonical();
         entry::write_key(&mut key, &record.name.issuer, &record.name.claim, &record.name.value);
-        entry::write_body(&mut body, &record);
+        entry::write_body(&mut body, record);
         if !packer.has_room(&key, &body, ROW) {
-            let next = packer_for(records.len() + 1);
+            let next = packer_for(count - done);
             rows.push(std::mem::replace(&mut packer, next).finish());
         }
         if !packer.push(&key, &body) {
@@ -86,7 +85,7 @@ fn pack(records: Vec<Revocation>) -> Result<Packed, FeedError> {
         }
     }
     rows.push(packer.finish());
-    Ok(Packed { rows, count })
+    Ok(Packed { rows, records })
 }
 
 fn list(

@@ -5,6 +5,8 @@
 //!   leaves, which hold the live entries in the order of their names; readers join the two.
 //! * Commits are grouped: whatever waits while one is being synced goes into the next.
 //! * Commits have two phases, so that a damaged one is an error and not a silent step back.
+//! * The reader who keeps up gets the committed records themselves (`tail`); the log is read by who begins, or
+//!   falls behind.
 //! * When nothing waits, one more commit makes both of the file's commit slots hold everything, so
 //!   that a damaged slot falls back to a state that lacks nothing acknowledged.
 //! * A failed sync fences the store for good: what the disk holds is unknown from then on. A full
@@ -29,6 +31,7 @@ mod open;
 mod pending;
 mod schema;
 mod shared;
+mod tail;
 mod view;
 mod writer;
 

@@ -8,6 +8,8 @@ use redb::{Database, Error};
 
 use crate::revocation::{Epoch, FeedError};
 
+use super::tail::Tail;
+
 /// The open file, and whether it may still be believed.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -16,6 +18,8 @@ pub(super) struct Shared {
     database: Mutex<Option<Arc<Database>>>,
     /// Why the store is fenced; never taken back.
     fence: OnceLock<String>,
+    /// What was committed last.
+    pub(super) tail: Tail,
 }
 
 const READERS_END_WITHIN: Duration = Duration::from_secs(2);
@@ -24,7 +28,8 @@ const READERS_END_WITHIN: Duration = Duration::from_secs(2);
 
 impl Shared {
     pub(super) fn new(database: Database, epoch: Epoch) -> Self {
-        Self { epoch, database: Mutex::new(Some(Arc::new(database))), fence: OnceLock::new() }
+        let database = Mutex::new(Some(Arc::new(database)));
+        Self { epoch, database, fence: OnceLock::new(), tail: Tail::default() }
     }
 
     pub(super) const fn epoch(&self) -> Epoch {

@@ -1,4 +1,4 @@
-//! The store when the disk fails: full, and not syncing.
+//! The store when the disk fails, full or not syncing; and its readers side by side.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -7,7 +7,9 @@ use uuid::Uuid;
 
 use super::*;
 use crate::clock::UnixTime;
-use crate::revocation::{FeedEvent, Name, Op, Revocation, RevocationFeed, RevocationLog};
+use crate::revocation::{
+    Cursor, FeedEvent, Name, Op, Revocation, RevocationFeed, RevocationLog, TokenDetails,
+};
 
 fn revoke(value: &str) -> Revocation {
     Revocation {
@@ -151,4 +153,51 @@ async fn a_closed_store_says_so() {
     let error = feed.next().await.expect_err("closed");
     assert!(matches!(error, FeedError::Refused(_)), "{error}");
     assert!(feed.load().await.is_err());
+}
+
+/// Records of every kind.
+fn some() -> Vec<Revocation> {
+    let named = |claim: &str, value: &str| Name {
+        issuer: "i".into(),
+        claim: claim.into(),
+        value: value.into(),
+    };
+    let said = |text: &str| Some(text.into());
+    let registered = Name::registered("i".into(), "t".into());
+    let details = Some(Arc::new(TokenDetails::default()));
+    vec![
+        revoke("one"),
+        Revocation { op: Op::Reinstate, actor: said("ops"), ..revoke("one") },
+        Revocation { name: named("azp", "app"), reason: said("ended"), ..revoke("") },
+        Revocation { name: named("sub", ""), issued_before: Some(UnixTime::EPOCH), ..revoke("") },
+        Revocation { op: Op::Register, name: registered, token: details, ..revoke("") },
+    ]
+}
+
+async fn records(feed: &mut EmbeddedFeed, count: usize) -> Vec<(Revocation, Cursor)> {
+    let mut records = Vec::new();
+    while records.len() < count {
+        if let FeedEvent::Record { record, at } = feed.next().await.expect("an event") {
+            records.push((record, at));
+        }
+    }
+    records
+}
+
+#[tokio::test]
+async fn the_second_reader_hears_from_the_log_what_the_first_was_handed() {
+    let failing = store();
+    let log = failing.store.log();
+    let [mut first, mut second] = [(); 2].map(|()| failing.store.feed());
+    for feed in [&mut first, &mut second] {
+        assert!(values(feed).await.is_empty());
+    }
+    for record in some() {
+        log.append(vec![record]).await.expect("appended");
+    }
+    log.append(some()).await.expect("appended");
+    let handed = records(&mut first, 2 * some().len()).await;
+    assert_eq!(records(&mut second, handed.len()).await, handed);
+    assert_eq!(&*handed[2].0.name.claim, "client_id");
+    assert!(failing.store.shared.tail.take(0, 1).is_empty(), "nothing is kept for a second one");
 }

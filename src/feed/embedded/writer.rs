@@ -12,7 +12,7 @@ use redb::{Database, Error};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use crate::clock::UnixTime;
-use crate::revocation::{Cursor, FeedError};
+use crate::revocation::{Cursor, FeedError, Revocation};
 
 use super::disk::DiskHealth;
 use super::shared::Shared;
@@ -51,11 +51,11 @@ enum Job {
     Compact(UnixTime, Answer<usize>),
 }
 
-/// Records as they are written (`block`), in rows of the log, and how many.
+/// Records, and how they are written (`block`), in rows of the log.
 #[derive(Debug)]
 pub(super) struct Packed {
     pub(super) rows: Vec<Vec<u8>>,
-    pub(super) count: u64,
+    pub(super) records: Vec<Revocation>,
 }
 
 #[derive(Debug)]
@@ -116,9 +116,9 @@ impl Queue {
 // === impl Job ===
 
 impl Job {
-    const fn len(&self) -> u64 {
+    fn len(&self) -> u64 {
         match self {
-            Self::Append(packed, _) => packed.count,
+            Self::Append(packed, _) => packed.records.len() as u64,
             Self::Compact(..) => 1,
         }
     }
@@ -250,17 +250,17 @@ impl Writer {
                 return Err(error);
             }
         };
-        let mut sequence = *self.publish.borrow();
+        let sequence = *self.publish.borrow();
         let rows = group.iter().flat_map(|(packed, _)| &packed.rows);
         let packed: Vec<&[u8]> = rows.map(Vec::as_slice).collect();
         match transaction::commit(&database, sequence, &packed) {
             Ok(head) => {
+                let answers = self.hand_over(group, sequence);
                 // Readers first: whoever gets the answer can rely on its being on its way to them.
                 self.publish.send_replace(head);
-                for (packed, answer) in group {
-                    sequence += packed.count;
+                for (upto, answer) in answers {
                     // Who asked may be gone; the records stay.
-                    drop(answer.send(Ok(codec::cursor(sequence))));
+                    drop(answer.send(Ok(codec::cursor(upto))));
                 }
                 Ok(())
             }
@@ -270,6 +270,29 @@ impl Writer {
                 Err(error)
             }
         }
+    }
+
+    /// Gives the committed records to whoever reads; the answers, and the sequence that each may hear.
+    fn hand_over(
+        &self,
+        group: Vec<(Packed, Answer<Cursor>)>,
+        mut sequence: u64,
+    ) -> Vec<(u64, Answer<Cursor>)> {
+        // The store itself has one of the receivers.
+        let read = self.publish.receiver_count() > 1;
+        let answer = |(packed, answer): (Packed, _)| {
+            let (before, written) = (sequence, packed.rows.iter().map(Vec::len).sum());
+            sequence += packed.records.len() as u64;
+            if read {
+                self.shared.tail.push(before, packed.records, written);
+            }
+            (sequence, answer)
+        };
+        let answers = group.into_iter().map(answer).collect();
+        if !read {
+            self.shared.tail.clear();
+        }
+        answers
     }
 
     /// The file; opened again when a full disk had closed it.
