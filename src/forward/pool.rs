@@ -105,6 +105,11 @@ impl Pool {
 // === impl Lease ===
 
 impl Lease {
+    /// Whether no other request to the endpoint is in flight.
+    pub(super) fn is_alone(&self) -> bool {
+        self.0.in_flight.get() == 1
+    }
+
     /// The connection that was used last and still lives.
     pub(super) fn checkout(&self) -> Option<Box<Link>> {
         loop {
