@@ -175,12 +175,8 @@ mod tests {
     fn the_client_is_the_nearest_hop_that_is_not_trusted() {
         let trusted = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap()]);
         let headers = sent("x-forwarded-for", "1.1.1.1, 203.0.113.5, 10.0.0.1");
-        for (peer, want) in [("10.0.0.2:1", "203.0.113.5"), ("192.0.2.1:1", "192.0.2.1")] {
-            let got = client_address(
-                &headers,
-                peer.parse::<std::net::SocketAddr>().unwrap().ip(),
-                &trusted,
-            );
+        for (peer, want) in [("10.0.0.2", "203.0.113.5"), ("192.0.2.1", "192.0.2.1")] {
+            let got = client_address(&headers, peer.parse().unwrap(), &trusted);
             assert_eq!(got.to_string(), want);
         }
     }

@@ -136,9 +136,9 @@ impl Sending<'_> {
 
 // === free functions ===
 
-/// Lets the tasks that are ready now go first, once. What they and this one send then goes out in a row, and
-/// the upstream is woken for all of it: a third of the interrupts, a fifteenth of the time (BENCHMARKS.md).
-/// tokio's `yield_now` asks the system for news before, which costs what it gains.
+/// Lets the tasks that are ready now go first, once: what they and this one send then goes out in a row, and
+/// the upstream is woken less often (BENCHMARKS.md, "Waking the other processor"). tokio's `yield_now` asks
+/// the system for news before, which costs what it gains.
 async fn others_first() {
     let mut went = false;
     poll_fn(|cx| {

@@ -43,7 +43,7 @@ impl Tail {
         while batches.bytes > MOST && batches.pop().is_some() {}
     }
 
-    /// Nobody reads.
+    /// Lets go of all of it: nobody reads.
     pub(super) fn clear(&self) {
         *self.batches() = Batches::default();
     }
@@ -80,9 +80,12 @@ impl Batches {
             && upto - after < most as u64
         {
             let end = batch.before + batch.records.len() as u64;
-            let batch = self.pop().filter(|_| end > upto);
-            upto = upto.max(end);
-            taken.extend(batch);
+            let batch = self.pop();
+            // One that was read from the log meanwhile is only let go.
+            if end > upto {
+                upto = end;
+                taken.extend(batch);
+            }
         }
         taken
     }

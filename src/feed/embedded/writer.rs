@@ -280,17 +280,17 @@ impl Writer {
     ) -> Vec<(u64, Answer<Cursor>)> {
         // The store itself has one of the receivers.
         let read = self.publish.receiver_count() > 1;
-        let answer = |(packed, answer): (Packed, _)| {
-            let (before, written) = (sequence, packed.rows.iter().map(Vec::len).sum());
-            sequence += packed.records.len() as u64;
-            if read {
-                self.shared.tail.push(before, packed.records, written);
-            }
-            (sequence, answer)
-        };
-        let answers = group.into_iter().map(answer).collect();
         if !read {
             self.shared.tail.clear();
+        }
+        let mut answers = Vec::with_capacity(group.len());
+        for (Packed { rows, records }, answer) in group {
+            let before = sequence;
+            sequence += records.len() as u64;
+            answers.push((sequence, answer));
+            if read {
+                self.shared.tail.push(before, records, rows.iter().map(Vec::len).sum());
+            }
         }
         answers
     }
