@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::clock::UnixTime;
 use crate::control::{Ask, AskError, RegisterAsk};
 use crate::gateway::Gateway;
-use crate::revocation::{Draft, DraftError, Enforceable, RegisterDraft, Revocation};
+use crate::revocation::{Draft, DraftError, Enforceable, Making, RegisterDraft, Revocation};
 use crate::secret::Secret;
 use crate::token::{BearerToken, TokenError, TokenType};
 
@@ -15,13 +15,13 @@ pub(super) fn revocation(
     gateway: &Gateway,
     enforceable: &Enforceable,
     actor: Option<Arc<str>>,
-    now: UnixTime,
+    making: &mut Making,
 ) -> Result<Revocation, AskError> {
     let draft = match ask {
         Ask::Claim(draft) => draft,
         Ask::Token { token, reason } => Draft { reason, ..draft_of(&token, gateway, enforceable)? },
     };
-    let record = draft.complete(enforceable, actor, now);
+    let record = draft.complete(enforceable, actor, making);
     record.map_err(|error| field(error.field().unwrap_or("body"), &error))
 }
 

@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 
 use crate::control::Gatehouse;
 use crate::gateway::{Desk, Pending};
-use crate::revocation::{Draft, Filter, Principal, Registered, Revocation, TokenFilter};
+use crate::revocation::{Draft, Filter, Making, Principal, Registered, Revocation, TokenFilter};
 use crate::self_service::{Call, CallError, Done};
 
 use super::House;
@@ -145,10 +145,11 @@ impl House {
         reason: &str,
         bearer: &Principal,
     ) -> Result<(), CallError> {
-        let (enforceable, actor, now) = (self.enforceable(), actor(bearer), self.clock().now());
+        let (enforceable, actor) = (self.enforceable(), actor(bearer));
+        let mut making = Making::begin(self.clock().now());
         let complete = |draft: Draft| {
             let draft = Draft { reason: Some(reason.into()), ..draft };
-            draft.complete(&enforceable.1, Some(Arc::clone(&actor)), now)
+            draft.complete(&enforceable.1, Some(Arc::clone(&actor)), &mut making)
         };
         let records: Result<Vec<Revocation>, _> = wanted.into_iter().map(complete).collect();
         let records = records.map_err(|error| {

@@ -17,8 +17,8 @@ use crate::gateway::{Explained, Gateway, Inquiry};
 use crate::observe::metrics::Metrics;
 use crate::revocation::follower::{AppliedCursor, FeedStatus};
 use crate::revocation::{
-    Cursor, Enforceable, FeedError, Filter, IssuerScope, Name, NodeName, Op, Page, Revocation,
-    RevocationLog, Revocations,
+    Cursor, Enforceable, FeedError, Filter, IssuerScope, Making, Name, NodeName, Op, Page,
+    Revocation, RevocationLog, Revocations,
 };
 use crate::shutdown::Drain;
 use crate::snapshot::Snapshot;
@@ -180,9 +180,18 @@ impl House {
 }
 
 impl Gatehouse for House {
-    fn complete(&self, ask: Ask, actor: &Arc<str>) -> Result<Revocation, AskError> {
+    fn complete(
+        &self,
+        ask: Ask,
+        actor: &Arc<str>,
+        making: &mut Making,
+    ) -> Result<Revocation, AskError> {
         let (enforceable, actor) = (self.enforceable(), Some(Arc::clone(actor)));
-        asked::revocation(ask, &self.gateway, &enforceable.1, actor, self.clock().now())
+        asked::revocation(ask, &self.gateway, &enforceable.1, actor, making)
+    }
+
+    fn making(&self) -> Making {
+        Making::begin(self.clock().now())
     }
 
     fn register(&self, ask: RegisterAsk, actor: &Arc<str>) -> Result<Revocation, AskError> {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::clock::UnixTime;
 use crate::config::Role;
-use crate::revocation::{Draft, Op, Revocation, Text};
+use crate::revocation::{Draft, Making, Op, Revocation, Text};
 use crate::secret::Secret;
 
 use super::{Ask, Caller, ControlError, Gatehouse};
@@ -68,17 +68,17 @@ impl<'a> Entry<'a> {
             ("actor", self.actor.is_some()),
         ];
         refuse(&given, "is only taken by an import")?;
-        Ok(house.complete(self.ask(false, &mut None)?, &caller.name)?)
+        let mut making = house.making();
+        Ok(house.complete(self.ask(false, &mut making)?, &caller.name, &mut making)?)
     }
 
     /// The record of an import's line. What an export said about its origin is kept for an `admin`;
-    /// anyone else could put words in another's mouth with it, and speaks in his own name. A claim that is
-    /// the last line's again is shared with it.
+    /// anyone else could put words in another's mouth with it, and speaks in his own name.
     pub(super) fn import<G: Gatehouse>(
         mut self,
         house: &G,
         caller: &Caller,
-        last_claim: &mut Option<Arc<str>>,
+        making: &mut Making,
     ) -> Result<Revocation, ControlError> {
         if self.v.is_some_and(|version| version != VERSION) {
             return Err(ControlError::field("v", "is a version this gateway does not know"));
@@ -88,7 +88,8 @@ impl<'a> Entry<'a> {
             return Err(ControlError::field("op", "must be `revoke` or `reinstate`"));
         }
         let origin = self.take_origin();
-        let mut record = house.complete(self.ask(origin.is_some(), last_claim)?, &caller.name)?;
+        let ask = self.ask(origin.is_some(), making)?;
+        let mut record = house.complete(ask, &caller.name, making)?;
         record.op = op;
         if let Some(origin) = origin {
             record.issued_before = origin.issued_before;
@@ -111,7 +112,7 @@ impl<'a> Entry<'a> {
         Some(Origin { id, at, actor, issued_before: self.issued_before, expires_at })
     }
 
-    fn ask(self, whole: bool, last_claim: &mut Option<Arc<str>>) -> Result<Ask, ControlError> {
+    fn ask(self, whole: bool, making: &mut Making) -> Result<Ask, ControlError> {
         let reason = self.reason.map(Text::shared);
         check_reason(reason.as_deref())?;
         if let Some(token) = self.token {
@@ -134,7 +135,7 @@ impl<'a> Entry<'a> {
         };
         Ok(Ask::Claim(Draft {
             issuer: self.issuer.map(Text::shared),
-            claim: claim.shared_with(last_claim),
+            claim: making.claim(claim),
             value: value.shared(),
             issued_before: self.issued_before,
             expires_at: self.expires_at,

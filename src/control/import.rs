@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use serde::Serialize;
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
-use crate::revocation::{Cursor, Revocation};
+use crate::revocation::{Cursor, Making, Revocation};
 
 use super::entry::{Entry, read};
 use super::guard::Shared;
@@ -68,8 +68,6 @@ struct Parsed {
     rejected_total: u64,
     /// No line after this can be read now.
     stopped: Option<ControlError>,
-    /// The last line's.
-    claim: Option<Arc<str>>,
 }
 
 /// An import under way.
@@ -154,7 +152,8 @@ impl Parsed {
         let records = Vec::with_capacity(block.len() / LINE);
         let mut parsed = Self { records, ..Self::default() };
         let mut lines = Lines::default();
-        let mut take = |line: Line<'_>| parsed.take(house, caller, line);
+        let mut making = house.making();
+        let mut take = |line: Line<'_>| parsed.take(house, caller, line, &mut making);
         let mut read = lines.feed(block, &mut take);
         if last {
             read = read.and_then(|()| lines.finish(&mut take));
@@ -169,6 +168,7 @@ impl Parsed {
         house: &G,
         caller: &Caller,
         line: Line<'_>,
+        making: &mut Making,
     ) -> Result<(), ControlError> {
         self.lines += 1;
         let line = match line {
@@ -179,8 +179,7 @@ impl Parsed {
                 return Ok(());
             }
         };
-        let claim = &mut self.claim;
-        match read::<Entry<'_>>(line).and_then(|entry| entry.import(house, caller, claim)) {
+        match read::<Entry<'_>>(line).and_then(|entry| entry.import(house, caller, making)) {
             Ok(record) => self.records.push(record),
             Err(error @ ControlError::NotReady(_)) => return Err(error),
             Err(ControlError::NotJson { column, .. }) => {

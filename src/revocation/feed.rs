@@ -275,6 +275,20 @@ impl Cursor {
         Self(SmallVec::from_slice(text.as_bytes()))
     }
 
+    /// A number as twenty digits, so that text compares as numbers do.
+    pub fn of_number(number: u64) -> Self {
+        // By hand: an import makes half a million of them a second.
+        let (mut digits, mut rest) = ([b'0'; 20], number);
+        for digit in digits.iter_mut().rev() {
+            if rest == 0 {
+                break;
+            }
+            *digit += (rest % 10) as u8;
+            rest /= 10;
+        }
+        Self(SmallVec::from_slice(&digits))
+    }
+
     /// The cursor's text.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("it was made from a text")
@@ -330,5 +344,19 @@ impl FeedError {
             Self::Refused(why) => Self::Refused(why.clone()),
             Self::NotBuilt(feature) => Self::NotBuilt(feature),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cursors_of_numbers_compare_as_the_numbers_do() {
+        let numbers = [0, 1, 9, 10, 99, 100, u64::MAX - 1, u64::MAX];
+        let cursors = numbers.map(Cursor::of_number);
+        assert!(cursors.is_sorted_by(|one, next| one < next));
+        let texts = numbers.map(|number| format!("{number:020}"));
+        assert_eq!(cursors.each_ref().map(Cursor::as_str), texts.each_ref().map(String::as_str));
     }
 }

@@ -11,6 +11,7 @@ mod fingerprint;
 pub mod follower;
 mod forgetting;
 mod freshness;
+mod making;
 mod names;
 mod principal;
 mod record;
@@ -36,6 +37,7 @@ pub use feed::{
 };
 pub use forgetting::Forgetting;
 pub use freshness::Freshness;
+pub use making::Making;
 pub use names::REGISTERED;
 pub use principal::{Named, Principal, RegisterDraft, Revocations};
 pub use record::{Name, Op, Revocation};

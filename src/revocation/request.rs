@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
-use uuid::Uuid;
 
 use crate::clock::UnixTime;
 
 use super::names::{BUILT_IN, REGISTERED, canonical};
-use super::wire::{self, WireError};
-use super::{Name, Op, Revocation};
+use super::wire::WireError;
+use super::{Making, Name, Op, Revocation};
 
 /// What someone asks to be revoked; what is absent gets the default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -87,8 +86,9 @@ impl Draft {
         self,
         enforceable: &Enforceable,
         actor: Option<Arc<str>>,
-        now: UnixTime,
+        making: &mut Making,
     ) -> Result<Revocation, DraftError> {
+        let now = making.at();
         let claim = enforceable.claim(&self.claim)?;
         // Whoever takes an issuer back has named it.
         let named = (&*claim == "iss").then_some(&self.value);
@@ -99,7 +99,7 @@ impl Draft {
         let issued_before = self.issued_before.or_else(|| default_cutoff(&claim, now));
         let expires_at = end(issuer, &claim, self.expires_at, issued_before, now);
         let record = Revocation {
-            id: Uuid::now_v7(),
+            id: making.id(),
             op: Op::Revoke,
             name: Name { issuer: Arc::clone(&issuer.scope), claim, value: self.value },
             issued_before,
@@ -109,7 +109,7 @@ impl Draft {
             reason: self.reason,
             token: None,
         };
-        wire::check(&record)?;
+        making.check(&record)?;
         Ok(record)
     }
 }

@@ -67,6 +67,15 @@ pub struct Decoder {
     issuer: Option<Arc<str>>,
     claim: Option<Arc<str>>,
     actor: Option<Arc<str>>,
+    checker: Checker,
+}
+
+/// Checks many records: a text that they share with the record before is looked at once.
+#[derive(Debug, Default)]
+pub struct Checker {
+    issuer: Option<Arc<str>>,
+    claim: Option<Arc<str>>,
+    actor: Option<Arc<str>>,
 }
 
 #[derive(Deserialize)]
@@ -142,8 +151,41 @@ impl Decoder {
                 Revocation { id, op, name, issued_before, expires_at, at, actor, reason, token }
             }
         };
-        check_members(&record)?;
+        self.checker.check_members(&record)?;
         Ok(record)
+    }
+}
+
+// === impl Checker ===
+
+impl Checker {
+    /// Like [`check`].
+    pub fn check(&mut self, record: &Revocation) -> Result<(), WireError> {
+        self.check_members(record)?;
+        if !is_surely_short(record) && encode(record).len() > MAX_RECORD {
+            return Err(WireError::TooLong);
+        }
+        Ok(())
+    }
+
+    fn check_members(&mut self, record: &Revocation) -> Result<(), WireError> {
+        let Name { issuer, claim, value } = &record.name;
+        once(&mut self.issuer, issuer, check_issuer)?;
+        once(&mut self.claim, claim, check_claim)?;
+        check_member("value", value, MAX_VALUE)?;
+        if let Some(actor) = &record.actor {
+            once(&mut self.actor, actor, |actor| check_member("actor", actor, MAX_ACTOR))?;
+        }
+        check_member("reason", record.reason.as_deref().unwrap_or_default(), MAX_REASON)?;
+        for text in record.token.iter().flat_map(|token| token.texts()) {
+            check_member("token", text, MAX_VALUE)?;
+        }
+        let register = record.op == Op::Register;
+        match register == record.name.is_registered() {
+            false => Err(WireError::Reserved("claim")),
+            true if register && value.is_empty() => Err(WireError::Empty("value")),
+            true => Ok(()),
+        }
     }
 }
 
@@ -201,11 +243,7 @@ pub fn registered(name: Name) -> Result<Name, WireError> {
 
 /// Whether what [`encode`] makes of the record can be read again.
 pub fn check(record: &Revocation) -> Result<(), WireError> {
-    check_members(record)?;
-    if !is_surely_short(record) && encode(record).len() > MAX_RECORD {
-        return Err(WireError::TooLong);
-    }
-    Ok(())
+    Checker::default().check(record)
 }
 
 /// Without writing it: a byte of text takes six at most (`\u0001`), the rest less than a kilobyte.
@@ -219,30 +257,30 @@ fn is_surely_short(record: &Revocation) -> bool {
     texts.map(|text| text.len()).sum::<usize>() * 6 + 1024 <= MAX_RECORD
 }
 
-fn check_members(record: &Revocation) -> Result<(), WireError> {
-    let Name { issuer, claim, value } = &record.name;
+/// Looks at a text, unless it is the one that was found good last.
+fn once(
+    good: &mut Option<Arc<str>>,
+    text: &Arc<str>,
+    check: impl FnOnce(&str) -> Result<(), WireError>,
+) -> Result<(), WireError> {
+    if good.as_ref().is_none_or(|good| !Arc::ptr_eq(good, text)) {
+        check(text)?;
+        *good = Some(Arc::clone(text));
+    }
+    Ok(())
+}
+
+fn check_issuer(issuer: &str) -> Result<(), WireError> {
     check_member("issuer", issuer, MAX_ISSUER)?;
+    if issuer.is_empty() { Err(WireError::Empty("issuer")) } else { Ok(()) }
+}
+
+fn check_claim(claim: &str) -> Result<(), WireError> {
     check_member("claim", claim, MAX_CLAIM)?;
-    if !claim.bytes().all(|byte| byte.is_ascii_graphic()) && claim.contains(char::is_control) {
+    if claim.contains(char::is_control) {
         return Err(WireError::Character("claim"));
     }
-    check_member("value", value, MAX_VALUE)?;
-    for (member, text, max) in
-        [("actor", &record.actor, MAX_ACTOR), ("reason", &record.reason, MAX_REASON)]
-    {
-        check_member(member, text.as_deref().unwrap_or_default(), max)?;
-    }
-    for text in record.token.iter().flat_map(|token| token.texts()) {
-        check_member("token", text, MAX_VALUE)?;
-    }
-    let register = record.op == Op::Register;
-    match (issuer.is_empty(), claim.is_empty()) {
-        (true, _) => Err(WireError::Empty("issuer")),
-        (_, true) => Err(WireError::Empty("claim")),
-        _ if register != record.name.is_registered() => Err(WireError::Reserved("claim")),
-        _ if register && value.is_empty() => Err(WireError::Empty("value")),
-        _ => Ok(()),
-    }
+    if claim.is_empty() { Err(WireError::Empty("claim")) } else { Ok(()) }
 }
 
 fn check_member(member: &'static str, text: &str, max: usize) -> Result<(), WireError> {

@@ -16,8 +16,8 @@ use crate::control::{Ask, AskError, Gatehouse, Nodes, RegisterAsk, ReloadReport,
 use crate::gateway::{Explained, Inquiry};
 use crate::observe::Metrics;
 use crate::revocation::{
-    Cursor, Draft, Enforceable, FeedError, Filter, IssuerScope, Name, NodeName, Op, Page, Presence,
-    RegisterConfig, RegisterDraft, Revocation, RevocationMode, Revocations,
+    Cursor, Draft, Enforceable, FeedError, Filter, IssuerScope, Making, Name, NodeName, Op, Page,
+    Presence, RegisterConfig, RegisterDraft, Revocation, RevocationMode, Revocations,
 };
 
 pub(super) const ISSUER: &str = "https://issuer.test/";
@@ -70,7 +70,16 @@ impl Fake {
 }
 
 impl Gatehouse for Fake {
-    fn complete(&self, ask: Ask, actor: &Arc<str>) -> Result<Revocation, AskError> {
+    fn making(&self) -> Making {
+        Making::begin(UnixTime::from_secs(1_000))
+    }
+
+    fn complete(
+        &self,
+        ask: Ask,
+        actor: &Arc<str>,
+        making: &mut Making,
+    ) -> Result<Revocation, AskError> {
         let refuse = |field, problem: &str| Err(AskError::Field { field, problem: problem.into() });
         let (name, draft) = match ask {
             Ask::Token { token, reason } => {
@@ -95,11 +104,11 @@ impl Gatehouse for Fake {
         };
         let default = (&*name.claim == "sub").then_some(UnixTime::from_secs(1_000));
         Ok(Revocation {
-            id: Uuid::now_v7(),
+            id: making.id(),
             op: Op::Revoke,
             issued_before: draft.issued_before.or(default),
             expires_at: draft.expires_at.unwrap_or(UnixTime::from_secs(9_000)),
-            at: UnixTime::from_secs(1_000),
+            at: making.at(),
             actor: Some(Arc::clone(actor)),
             reason: draft.reason,
             token: None,

@@ -48,9 +48,8 @@ impl Packer {
         let shared = alike(&self.last, key);
         let lengths = [shared, key.len() - shared, body.len()].map(u16::try_from);
         let [Ok(shared), Ok(more), Ok(length)] = lengths else { return false };
-        for number in [shared, more, length] {
-            self.bytes.extend_from_slice(&number.to_le_bytes());
-        }
+        let numbers = [shared, more, length].map(u16::to_le_bytes);
+        self.bytes.extend_from_slice(numbers.as_flattened());
         let rest = &key[usize::from(shared)..];
         self.bytes.extend_from_slice(rest);
         self.bytes.extend_from_slice(body);

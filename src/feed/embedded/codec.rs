@@ -5,7 +5,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::clock::UnixTime;
-use crate::revocation::{Cursor, Name, Revocation};
+use crate::revocation::{Name, Revocation};
 
 const VERSION: u8 = 1;
 
@@ -93,20 +93,6 @@ pub(in crate::feed) fn expires_at(bytes: &[u8]) -> Option<UnixTime> {
     let mut reader = Reader(bytes);
     let _: [u8; 17] = reader.take()?;
     reader.time()
-}
-
-/// A sequence as a cursor: twenty digits, so that text compares as numbers do.
-pub(super) fn cursor(sequence: u64) -> Cursor {
-    // By hand: an import makes half a million of them a second.
-    let (mut digits, mut rest) = ([b'0'; 20], sequence);
-    for digit in digits.iter_mut().rev() {
-        if rest == 0 {
-            break;
-        }
-        *digit += (rest % 10) as u8;
-        rest /= 10;
-    }
-    Cursor::new(std::str::from_utf8(&digits).unwrap_or_default())
 }
 
 /// The text, shared with the last one when it is the same.
@@ -211,12 +197,5 @@ mod tests {
         }
         bytes.push(0);
         assert_eq!(decode(entry.name, &bytes), None);
-    }
-
-    #[test]
-    fn cursors_compare_as_their_numbers_do() {
-        let numbers = [0, 1, 9, 10, 99, 100, u64::MAX - 1, u64::MAX];
-        assert!(numbers.windows(2).all(|pair| cursor(pair[0]) < cursor(pair[1])));
-        assert!(numbers.iter().all(|number| cursor(*number).as_str() == format!("{number:020}")));
     }
 }

@@ -9,10 +9,11 @@ use redb::{Database, ReadTransaction, ReadableDatabase};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
-use crate::revocation::{Checkpoint, FeedError, FeedEvent, Live, LiveSender, RevocationFeed};
+use crate::revocation::{
+    Checkpoint, Cursor, FeedError, FeedEvent, Live, LiveSender, RevocationFeed,
+};
 
 use super::block::{Unpacker, Unsound};
-use super::codec;
 use super::entry::Texts;
 use super::schema::{BATCHES, FLOOR, HEAD, META};
 use super::shared::{Shared, unreadable};
@@ -79,7 +80,7 @@ impl EmbeddedFeed {
             Err(_) => {
                 self.next_beat = Instant::now() + HEARTBEAT;
                 self.shared.check()?;
-                Ok(Some(FeedEvent::Heartbeat { at: codec::cursor(self.read_to) }))
+                Ok(Some(FeedEvent::Heartbeat { at: Cursor::of_number(self.read_to) }))
             }
         }
     }
@@ -99,7 +100,7 @@ impl RevocationFeed for EmbeddedFeed {
         self.ready.clear();
         self.beat = false;
         self.next_beat = Instant::now();
-        Ok(Checkpoint { epoch: self.shared.epoch(), live, upto: codec::cursor(head) })
+        Ok(Checkpoint { epoch: self.shared.epoch(), live, upto: Cursor::of_number(head) })
     }
 
     async fn next(&mut self) -> Result<FeedEvent, FeedError> {
@@ -109,7 +110,7 @@ impl RevocationFeed for EmbeddedFeed {
             }
             // Said at once, so that a busy log is fresh too.
             if std::mem::take(&mut self.beat) {
-                return Ok(FeedEvent::Heartbeat { at: codec::cursor(self.read_to) });
+                return Ok(FeedEvent::Heartbeat { at: Cursor::of_number(self.read_to) });
             }
             let head = *self.head.borrow_and_update();
             if head > self.read_to {
@@ -163,7 +164,7 @@ fn send_live(
 fn read_log(database: &Database, after: u64) -> Result<ReadLog, FeedError> {
     let read = database.begin_read().map_err(unreadable)?;
     if number(&read, FLOOR)? > after {
-        return Err(FeedError::Truncated(codec::cursor(after)));
+        return Err(FeedError::Truncated(Cursor::of_number(after)));
     }
     let batches = read.open_table(BATCHES).map_err(unreadable)?;
     let mut log = ReadLog { events: Vec::new(), upto: after, all: true };
@@ -193,7 +194,7 @@ fn read_batch(
             continue;
         }
         log.upto = sequence;
-        let at = codec::cursor(sequence);
+        let at = Cursor::of_number(sequence);
         log.events.push(match texts.read(batch.key(), body) {
             Ok(record) => FeedEvent::Record { record, at },
             Err(Unsound) => FeedEvent::Undecodable { at },

@@ -7,7 +7,8 @@ use redb::ReadableDatabase;
 
 use crate::clock::UnixTime;
 use crate::feed::listing::{canonical, first, is_beyond, matches};
-use crate::revocation::{Cursor, FeedError, Filter, Name, Page, Revocation, RevocationLog, wire};
+use crate::revocation::wire::Checker;
+use crate::revocation::{Cursor, FeedError, Filter, Name, Page, Revocation, RevocationLog};
 
 use super::block::Packer;
 use super::entry;
@@ -71,8 +72,9 @@ fn pack(mut records: Vec<Revocation>) -> Result<Packed, FeedError> {
     let count = records.len();
     let (mut rows, mut packer) = (Vec::new(), packer_for(count));
     let (mut key, mut body) = (Vec::new(), Vec::new());
+    let mut checker = Checker::default();
     for (done, record) in records.iter_mut().enumerate() {
-        wire::check(record).map_err(|error| FeedError::Refused(error.to_string()))?;
+        checker.check(record).map_err(|error| FeedError::Refused(error.to_string()))?;
         record.name.make_canonical();
         entry::write_key(&mut key, &record.name.issuer, &record.name.claim, &record.name.value);
         entry::write_body(&mut body, record);

@@ -4,9 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::revocation::{FeedEvent, Revocation};
-
-use super::codec;
+use crate::revocation::{Cursor, FeedEvent, Revocation};
 
 /// Shared by the writer, who adds, and the readers, who take.
 #[derive(Debug, Default)]
@@ -58,7 +56,7 @@ impl Tail {
             let known = upto - batch.before;
             for record in batch.records.into_iter().skip(known as usize) {
                 upto += 1;
-                events.push_back(FeedEvent::Record { record, at: codec::cursor(upto) });
+                events.push_back(FeedEvent::Record { record, at: Cursor::of_number(upto) });
             }
         }
         events
@@ -119,7 +117,7 @@ mod tests {
         let sequence = |event: FeedEvent| {
             let FeedEvent::Record { record, at } = event else { panic!("{event:?}") };
             let number = record.name.value.parse().unwrap();
-            assert_eq!(at, codec::cursor(number));
+            assert_eq!(at, Cursor::of_number(number));
             number
         };
         tail.take(after, most).into_iter().map(sequence).collect()

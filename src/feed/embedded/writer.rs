@@ -15,8 +15,8 @@ use crate::clock::UnixTime;
 use crate::revocation::{Cursor, FeedError, Revocation};
 
 use super::disk::DiskHealth;
+use super::open;
 use super::shared::Shared;
-use super::{codec, open};
 
 mod fold;
 mod folding;
@@ -260,7 +260,7 @@ impl Writer {
                 self.publish.send_replace(head);
                 for (upto, answer) in answers {
                     // Who asked may be gone; the records stay.
-                    drop(answer.send(Ok(codec::cursor(upto))));
+                    drop(answer.send(Ok(Cursor::of_number(upto))));
                 }
                 Ok(())
             }

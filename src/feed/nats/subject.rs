@@ -103,7 +103,7 @@ pub(super) fn is_own(last: &str, id: Uuid) -> bool {
 
 /// The cursor of a sequence; compares like it.
 pub(super) fn cursor(sequence: u64) -> Cursor {
-    Cursor::new(&format!("{sequence:020}"))
+    Cursor::of_number(sequence)
 }
 
 /// The last sequence that a cursor of ours has behind it.

@@ -17,13 +17,17 @@ fn enforceable(issuers: &[&str]) -> Enforceable {
     Enforceable { issuers: issuers.collect(), claims: vec!["tenant".into()] }
 }
 
+fn making() -> Making {
+    Making::begin(NOW)
+}
+
 fn draft(claim: &str) -> Draft {
     let value = if claim == "iss" { "i" } else { "x" };
     Draft { claim: claim.into(), value: value.into(), ..Draft::default() }
 }
 
 fn complete(draft: Draft) -> Revocation {
-    draft.complete(&enforceable(&["i"]), Some("ops".into()), NOW).expect("a record")
+    draft.complete(&enforceable(&["i"]), Some("ops".into()), &mut making()).expect("a record")
 }
 
 #[test]
@@ -33,7 +37,8 @@ fn the_only_issuer_is_the_default_and_else_it_is_required() {
         [(&[][..], None, "issuer"), (&["a", "b"], None, "issuer"), (&["a"], Some("b"), "issuer")]
     {
         let draft = Draft { issuer: asked.map(Into::into), ..draft("jti") };
-        let error = draft.complete(&enforceable(issuers), None, NOW).expect_err("no issuer");
+        let error =
+            draft.complete(&enforceable(issuers), None, &mut making()).expect_err("no issuer");
         assert_eq!(error.field(), Some(field));
     }
 }
@@ -44,7 +49,8 @@ fn a_claim_that_is_not_checked_is_refused() {
         complete(draft(claim));
     }
     for claim in ["email", "", "JTI"] {
-        let error = draft(claim).complete(&enforceable(&["i"]), None, NOW).expect_err("no claim");
+        let error =
+            draft(claim).complete(&enforceable(&["i"]), None, &mut making()).expect_err("no claim");
         assert_eq!(error.field(), Some("claim"));
     }
     assert_eq!(&*complete(draft("azp")).name.claim, "client_id");
@@ -58,7 +64,8 @@ fn values_that_can_not_be_kept_are_refused_with_their_field() {
         ("x".into(), "\0", "reason"),
     ] {
         let draft = Draft { value: value.into(), reason: Some(reason.into()), ..draft("jti") };
-        let error = draft.complete(&enforceable(&["i"]), None, NOW).expect_err("not kept");
+        let error =
+            draft.complete(&enforceable(&["i"]), None, &mut making()).expect_err("not kept");
         assert_eq!(error.field(), Some(field));
     }
 }
@@ -127,7 +134,7 @@ fn an_entry_of_a_refresh_token_outlives_its_last_access_token() {
     ] {
         let expires_at = asked.map(UnixTime::from_secs);
         let draft = Draft { expires_at, ..draft(claim) };
-        let record = draft.complete(&with_families, None, NOW).expect("a record");
+        let record = draft.complete(&with_families, None, &mut making()).expect("a record");
         assert_eq!(record.expires_at.as_secs(), want, "{claim} {asked:?}");
     }
 }
@@ -142,12 +149,12 @@ fn both_names_of_a_client_s_claim_name_the_same_entry() {
 #[test]
 fn taking_back_an_issuer_names_it() {
     let both = enforceable(&["i", "k"]);
-    let record = draft("iss").complete(&both, None, NOW).expect("the value says which");
+    let record = draft("iss").complete(&both, None, &mut making()).expect("the value says which");
     assert_eq!((&*record.name.issuer, &*record.name.value), ("i", "i"));
     let crossed = Draft { issuer: Some("k".into()), ..draft("iss") };
-    let error = crossed.complete(&both, None, NOW).expect_err("matches nothing");
+    let error = crossed.complete(&both, None, &mut making()).expect_err("matches nothing");
     assert_eq!(error.field(), Some("value"));
     let unknown = Draft { value: "x".into(), ..draft("iss") };
-    let error = unknown.complete(&both, None, NOW).expect_err("no such issuer");
+    let error = unknown.complete(&both, None, &mut making()).expect_err("no such issuer");
     assert_eq!(error.field(), Some("issuer"));
 }
