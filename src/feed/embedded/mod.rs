@@ -2,7 +2,7 @@
 //!
 //! * A record is acknowledged after the commit that holds it was synced, and published after that.
 //! * What is committed is a batch of the log, in rows of a page each. Later the batches are folded into the
-//!   leaves, which hold the live entries in the order of their names; readers join the two.
+//!   leaves, which hold the live entries in the order of their names, a part at a time; readers join the two.
 //! * Commits are grouped: whatever waits while one is being synced goes into the next.
 //! * Commits have two phases, so that a damaged one is an error and not a silent step back.
 //! * The reader who keeps up gets the committed records themselves (`tail`); the log is read by who begins, or

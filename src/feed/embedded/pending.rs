@@ -146,23 +146,32 @@ impl Pending {
         self.items.partition_point(|item| item.key(&self.bytes) < key)
     }
 
-    /// Joins a leaf with the records that come before its last entry; answers with the first record
+    /// Where a part of these records ends: after so many of them, and the others of the last one's name.
+    pub(super) fn part(&self, range: Range<usize>, most: usize) -> usize {
+        let mut end = range.end.min(range.start.saturating_add(most));
+        while end < range.end && self.key(end) == self.key(end - 1) {
+            end += 1;
+        }
+        end
+    }
+
+    /// Joins a leaf with those of these records that come before its last entry; answers with the first
     /// that does not, or `None` when the visitor has had enough.
     pub(super) fn join(
         &self,
-        mut at: usize,
+        Range { start: mut at, end }: Range<usize>,
         leaf: &[u8],
         visit: &mut Visit<'_>,
     ) -> Result<Option<usize>, Error> {
         let mut leaf = Unpacker::new(leaf)?;
         while let Some(body) = leaf.next()? {
             let key = leaf.key();
-            let before =
-                at + self.items[at..].iter().take_while(|it| it.key(&self.bytes) < key).count();
+            let earlier = self.items[at..end].iter().take_while(|it| it.key(&self.bytes) < key);
+            let before = at + earlier.count();
             if !self.alone(at..before, visit)? {
                 return Ok(None);
             }
-            let same = self.same(before, key);
+            let same = self.same(before..end, key);
             at = same.end;
             let body = self.outcome(key, Some(body), same)?;
             if let Some(body) = body
@@ -180,7 +189,7 @@ impl Pending {
         while at < range.end
             && let Some(key) = self.key(at)
         {
-            let same = self.same(at, key);
+            let same = self.same(at..range.end, key);
             at = same.end;
             if let Some(body) = self.outcome(key, None, same)?
                 && !visit(key, &body)?
@@ -191,10 +200,11 @@ impl Pending {
         Ok(true)
     }
 
-    /// The records from there on that are of this name.
-    fn same(&self, at: usize, key: &[u8]) -> Range<usize> {
-        let count = self.items[at..].iter().take_while(|item| item.key(&self.bytes) == key).count();
-        at..at + count
+    /// Those at the range's start that are of this name.
+    fn same(&self, range: Range<usize>, key: &[u8]) -> Range<usize> {
+        let start = range.start;
+        let same = self.items[range].iter().take_while(|item| item.key(&self.bytes) == key);
+        start..start + same.count()
     }
 
     /// What an entry comes to when these records follow it.

@@ -40,7 +40,7 @@ fn join(
         first_leaf(&leaves, start)?.as_ref().map(Vec::as_slice),
         Bound::Unbounded,
     ))? {
-        match pending.join(at, row?.1.value(), take)? {
+        match pending.join(at..pending.len(), row?.1.value(), take)? {
             Some(next) => at = next,
             None => return Ok(()),
         }

@@ -153,7 +153,7 @@ impl Writer {
     /// Until it is told to close, or everyone is gone.
     fn run(&self, queue: &Receiver<Message>) {
         let (mut settled, mut closing) = (true, false);
-        let mut folder = Folder::new();
+        let mut folder = Folder::default();
         while !closing {
             let first = match self.next(queue, settled, folder.is_busy()) {
                 Ok(Message::Job(job, _room)) => Some(job),

@@ -48,11 +48,15 @@ type Meta<'t> = Table<'t, &'static str, &'static [u8]>;
 
 /// Bytes in a leaf, at most; a little below what redb keeps in one page of a power of two.
 const LEAF: usize = if cfg!(test) { 512 } else { 60 * 1024 };
+/// Records that are folded at a time, more or less: as many as a few leaves hold.
+const PART: usize = if cfg!(test) { 16 } else { 2048 };
+/// Records in one round at most, unless a quarter of the entries are more: it has them in memory.
+const MOST: u64 = if cfg!(test) { 96 } else { 524_288 };
 
 // === impl Round ===
 
 impl Round {
-    /// What is left of a round that was broken off, or one up to the log's end.
+    /// What is left of a round that was broken off, or one up to the log's end if that is not far.
     pub(super) fn begin(database: &Database, before: Option<UnixTime>) -> Result<Self, Error> {
         let read = database.begin_read()?;
         let meta = read.open_table(META)?;
@@ -60,7 +64,10 @@ impl Round {
         let (folding, before) = match &folded.round {
             // It has not asked the leaves behind it.
             Some(round) => (round.clone(), None),
-            None => (Folding { upto: number(&meta, HEAD)?, next: Vec::new() }, before),
+            None => {
+                let most = folded.upto.saturating_add(MOST.max(number(&meta, ENTRIES)? / 4));
+                (Folding { upto: number(&meta, HEAD)?.min(most), next: Vec::new() }, before)
+            }
         };
         let batches = read.open_table(BATCHES)?;
         let pending = Pending::collect(&batches, &folded, folding.upto, |_| true)?;
@@ -113,25 +120,25 @@ impl Round {
             (None, None) => return Ok((change, true)),
         };
         let Some(mut leaf) = find(leaves, wanted)? else {
+            let (upto, next) = self.part(None);
             let mut region = Region::default();
-            self.fill(&mut region, None, self.pending.len())?;
+            self.fill(&mut region, None, upto)?;
             let added = region.write(leaves)?;
-            return Ok((change + added, true));
+            return Ok(self.reached(next, change + added));
         };
         let mut region = Region::default();
         let mut before = 0;
         loop {
-            let next = leaf.next.take();
-            let upto =
-                next.as_deref().map_or(self.pending.len(), |next| self.pending.position(next));
+            let (upto, next) = self.part(leaf.next.as_deref());
             if region.is_empty() && !self.touches(&leaf, upto)? {
                 return Ok(self.reached(next, change - before));
             }
             before += i64::from(Unpacker::new(&leaf.packed)?.left());
             self.fill(&mut region, Some(&leaf.packed), upto)?;
             leaves.remove(&*leaf.key)?;
-            // What has become small goes into its neighbour.
-            let neighbour = next.as_deref().filter(|_| region.bytes.len() < LEAF / 4);
+            // What has become small goes into its neighbour, unless more records come before that.
+            let last = next == leaf.next;
+            let neighbour = next.as_deref().filter(|_| last && region.bytes.len() < LEAF / 4);
             let neighbour = neighbour.map(|key| find(leaves, key)).transpose()?.flatten();
             let Some(neighbour) = neighbour else {
                 let after = region.write(leaves)?;
@@ -139,6 +146,14 @@ impl Round {
             };
             leaf = neighbour;
         }
+    }
+
+    /// The records up to this one are folded next, of those before that leaf; and what comes after them.
+    fn part(&self, leaf: Option<&[u8]>) -> (usize, Option<Vec<u8>>) {
+        let end = leaf.map_or(self.pending.len(), |key| self.pending.position(key));
+        let upto = self.pending.part(self.at..end, PART);
+        let next = if upto < end { self.pending.key(upto) } else { leaf };
+        (upto, next.map(<[u8]>::to_vec))
     }
 
     fn reached(&mut self, next: Option<Vec<u8>>, change: i64) -> (i64, bool) {
@@ -176,7 +191,7 @@ impl Round {
             Ok(true)
         };
         if let Some(leaf) = leaf {
-            self.at = self.pending.join(self.at, leaf, &mut take)?.unwrap_or(self.at);
+            self.at = self.pending.join(self.at..upto, leaf, &mut take)?.unwrap_or(self.at);
         }
         self.pending.alone(self.at..upto, &mut take)?;
         self.at = upto;

@@ -1,5 +1,8 @@
 //! When to fold: seldom enough that each pass is worth it, often enough that little is unfolded.
 
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use redb::{Database, Durability, Error, ReadableDatabase};
@@ -13,9 +16,11 @@ use super::fold::Round;
 use super::{Answer, Pace, refusal};
 
 /// The round under way, and who waits for one.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Folder {
     round: Option<Round>,
+    /// The next round, being read on a thread of its own: nobody waits for it.
+    beginning: Option<JoinHandle<Result<Round, Error>>>,
     answer: Option<Answer<usize>>,
     asked: Vec<(UnixTime, Answer<usize>)>,
     /// The last known number of records that the leaves hold, and of entries.
@@ -38,13 +43,9 @@ const REST: Duration = Duration::from_secs(30);
 // === impl Folder ===
 
 impl Folder {
-    pub(super) const fn new() -> Self {
-        Self { round: None, answer: None, asked: Vec::new(), folded: None, rest: None }
-    }
-
     /// Whether there is something to do at once.
     pub(super) const fn is_busy(&self) -> bool {
-        self.round.is_some() || !self.asked.is_empty()
+        self.round.is_some() || self.beginning.is_none() && !self.asked.is_empty()
     }
 
     /// Drops what has expired before that time, when it comes to it.
@@ -54,9 +55,11 @@ impl Folder {
 
     /// The file failed: nothing is asked of it for a while.
     pub(super) fn fail(&mut self, error: &FeedError) {
-        if !self.is_busy() {
+        if !self.is_busy() && self.beginning.is_none() {
             return;
         }
+        // It holds the file, which is to be opened again.
+        drop(self.beginning.take().map(JoinHandle::join));
         (self.round, self.folded) = (None, None);
         self.rest = Some(Instant::now() + REST);
         let asked = self.asked.drain(..).map(|(_, answer)| answer);
@@ -70,7 +73,7 @@ impl Folder {
     /// written.
     pub(super) fn work(
         &mut self,
-        database: &Database,
+        database: &Arc<Database>,
         head: u64,
         pace: Pace,
     ) -> Result<bool, Error> {
@@ -99,7 +102,10 @@ impl Folder {
         Ok(())
     }
 
-    fn begin(&mut self, database: &Database, head: u64, pace: Pace) -> Result<bool, Error> {
+    fn begin(&mut self, database: &Arc<Database>, head: u64, pace: Pace) -> Result<bool, Error> {
+        if let Some(beginning) = self.beginning.take() {
+            return self.go_on(beginning, pace);
+        }
         if let Some((before, answer)) = self.asked.pop() {
             let round = Round::begin(database, Some(before))?;
             if round.compacts() {
@@ -116,7 +122,25 @@ impl Folder {
         {
             return Ok(false);
         }
-        self.round = Some(Round::begin(database, None)?);
+        let beginning = if pace == Pace::Between { begin_beside(database) } else { None };
+        match beginning {
+            Some(beginning) => self.beginning = Some(beginning),
+            None => self.round = Some(Round::begin(database, None)?),
+        }
+        Ok(self.round.is_some())
+    }
+
+    /// With the round that is being read, if it is; waits for it only when nobody else waits.
+    fn go_on(
+        &mut self,
+        beginning: JoinHandle<Result<Round, Error>>,
+        pace: Pace,
+    ) -> Result<bool, Error> {
+        if pace == Pace::Between && !beginning.is_finished() {
+            self.beginning = Some(beginning);
+            return Ok(false);
+        }
+        self.round = Some(beginning.join().unwrap_or_else(|panic| resume_unwind(panic))?);
         Ok(true)
     }
 
@@ -140,6 +164,13 @@ impl Folder {
             drop(answer.send(Ok(gone)));
         }
     }
+}
+
+/// Reads what a round folds, which takes a while, beside the writer; `None` when there is no thread to be had.
+fn begin_beside(database: &Arc<Database>) -> Option<JoinHandle<Result<Round, Error>>> {
+    let database = Arc::clone(database);
+    let begin = move || Round::begin(&database, None);
+    thread::Builder::new().name("revocation-fold".to_owned()).spawn(begin).ok()
 }
 
 fn read(database: &Database) -> Result<(u64, u64), Error> {

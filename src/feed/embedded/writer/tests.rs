@@ -32,7 +32,7 @@ enum Act {
 }
 
 struct Case {
-    database: Database,
+    database: Arc<Database>,
     head: u64,
     round: Option<Round>,
     model: BTreeMap<Name, Revocation>,
@@ -45,7 +45,7 @@ impl Case {
         let memory = redb::backends::InMemoryBackend::new();
         let database = Database::builder().create_with_backend(memory).expect("a database");
         open::found(&database).expect("a store");
-        Self { database, head: 0, round: None, model: BTreeMap::new() }
+        Self { database: Arc::new(database), head: 0, round: None, model: BTreeMap::new() }
     }
 
     fn act(&mut self, act: Act) {
@@ -195,8 +195,10 @@ fn folding_keeps_the_newest_of_the_log_and_leaves_of_a_size() {
         let some: Vec<_> = numbers.map(one).collect();
         case.head =
             transaction::commit(&case.database, case.head, &[&packed(&some)]).expect("done");
-        let mut round = Round::begin(&case.database, None).expect("begun");
-        while !round.step(&case.database, LONG_STEP, Durability::None).expect("a step") {}
+        while case.meta(FOLDED) < case.head {
+            let mut round = Round::begin(&case.database, None).expect("begun");
+            while !round.step(&case.database, LONG_STEP, Durability::None).expect("a step") {}
+        }
     }
     assert_eq!(case.head, 20 * 8192);
     assert_eq!(case.meta(FLOOR), case.head - LOG_KEPT);
@@ -245,9 +247,45 @@ fn closing_folds_also_what_came_after_a_round_had_begun() {
         "there is more to do"
     );
     case.append(records(200..250));
-    let written = Folder::new().work(&case.database, case.head, Pace::Closing);
+    let written = Folder::default().work(&case.database, case.head, Pace::Closing);
     assert!(written.expect("folded"));
     assert_eq!(case.meta(FOLDED), case.head);
+    case.check();
+}
+
+#[test]
+fn a_round_is_read_beside_the_writer_while_others_wait() {
+    let mut case = Case::new();
+    case.append((0..100).map(|number| record((number, 1, true, None))).collect());
+    let mut folder = Folder::default();
+    let mut work = |case: &Case, pace| {
+        let written = folder.work(&case.database, case.head, pace).expect("worked");
+        (written, folder.is_busy())
+    };
+    assert_eq!(work(&case, Pace::Between), (false, false), "nothing to do but to wait for it");
+    case.append((100..200).map(|number| record((number, 1, true, None))).collect());
+    let (written, mut busy) = work(&case, Pace::Idle);
+    assert!(written, "who has time waits for it");
+    while busy {
+        case.check();
+        busy = work(&case, Pace::Between).1;
+    }
+    assert_eq!(case.meta(FOLDED), 96, "as many as one round takes");
+    case.check();
+}
+
+#[test]
+fn a_part_that_is_folded_ends_between_two_names() {
+    let mut case = Case::new();
+    let one = |at: u8| record((at / 10, 1, true, Some(at)));
+    case.append((0..80).map(one).collect());
+    let mut round = Round::begin(&case.database, None).expect("begun");
+    let mut parts = 1;
+    while !round.step(&case.database, Duration::ZERO, Durability::Immediate).expect("a step") {
+        case.check();
+        parts += 1;
+    }
+    assert_eq!((parts, case.meta(ENTRIES)), (4, 8), "twenty records are two names'");
     case.check();
 }
 
