@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::EXPECT;
 use http::{Request, Response};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
@@ -114,7 +115,9 @@ impl Forwarder {
         let trailers = forward.trailers.then(|| Arc::clone(exchange.identity));
         let (mut parts, body) = request.into_parts();
         let limits = exchange.limits;
-        let (upload, state) = match (body, parts.extensions.remove::<ReadBody>()) {
+        // Whoever waits to be told to go on is told when the upstream has taken the head (RFC 9110 §10.1.1).
+        let expects = parts.headers.contains_key(EXPECT);
+        let (mut upload, state) = match (body, parts.extensions.remove::<ReadBody>()) {
             (Some(body), _) => {
                 Upload::new(body, limits.body_bytes, limits.idle_timeout, trailers.clone())
             }
@@ -134,6 +137,9 @@ impl Forwarder {
             identity: exchange.identity,
         };
         let own = head::prepare(&mut parts, &upload, &setting)?;
+        if !expects {
+            upload.come().await?;
+        }
         let (pools, permit) = (&*self.pools, &permit);
         let sending = send::Sending { pools, upstream, permit, head: &parts, own: &own, state };
         let mut answered = sending.run(upload).await?;

@@ -68,7 +68,8 @@ impl Sending<'_> {
         lease: &Lease,
         may_repeat: bool,
     ) -> Result<Result<(Answer, Box<Link>), Upload>, ForwardError> {
-        if !lease.is_alone() {
+        // With a body they went while it came.
+        if !lease.is_alone() && !self.state.has_body() {
             others_first().await;
         }
         while let Some(mut link) = lease.checkout() {

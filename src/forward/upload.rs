@@ -1,10 +1,11 @@
 //! A request's body on its way to the upstream: counted, timed, its trailers cleaned.
 
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -40,6 +41,8 @@ enum Origin {
 #[derive(Debug)]
 struct Stream {
     body: Origin,
+    /// What came before it was asked for.
+    ahead: Option<Next>,
     left: u64,
     timer: Deadline,
     pace: Pace,
@@ -47,6 +50,9 @@ struct Stream {
     trailers: Option<Arc<IdentityNames>>,
     shared: Rc<Shared>,
 }
+
+/// A part of a body, or its end.
+type Next = Option<Result<Frame<Bytes>, BodyError>>;
 
 /// How long a client may still take: a bound on each wait, and one on all of them together that grows
 /// with what came, so that a byte now and then does not hold a connection for hours.
@@ -106,6 +112,7 @@ impl Upload {
         let shared = Rc::new(Shared { progress: Cell::new(recent()), waits: Cell::new(false) });
         let stream = Stream {
             body,
+            ahead: None,
             left: limit,
             timer: Deadline::new(),
             pace: Pace::new(patience, trailers.is_none()),
@@ -113,6 +120,40 @@ impl Upload {
             shared: Rc::clone(&shared),
         };
         (Self(Some(Box::new(stream))), UploadState(Some(shared)))
+    }
+
+    /// Gives a body that came together with its head the time to be read: then both go out at once.
+    pub(super) async fn come(&mut self) -> Result<(), BodyError> {
+        let Some(stream) = &mut self.0 else { return Ok(()) };
+        let mut asked = false;
+        poll_fn(|cx| {
+            if stream.poll_ahead(cx).is_ready() || std::mem::replace(&mut asked, true) {
+                return Poll::Ready(());
+            }
+            // hyper reads a body only after it was asked for.
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+        // If it goes on waiting, then for the upstream first.
+        stream.shared.waits.set(false);
+        match stream.ahead.take_if(|next| matches!(next, Some(Err(_)))) {
+            Some(Some(Err(error))) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// The part that came.
+    pub(super) fn take_ahead(&mut self) -> Option<Bytes> {
+        let is_data = |next: &mut Next| matches!(next, Some(Ok(frame)) if frame.is_data());
+        self.0.as_mut()?.ahead.take_if(is_data)??.ok()?.into_data().ok()
+    }
+
+    /// Gives that part back: it was not sent.
+    pub(super) fn put_back(&mut self, data: Bytes) {
+        if let Some(stream) = &mut self.0 {
+            stream.ahead = Some(Some(Ok(Frame::data(data))));
+        }
     }
 }
 
@@ -125,17 +166,19 @@ impl Body for Upload {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Some(stream) = &mut self.0 else { return Poll::Ready(None) };
-        let polled = stream.poll_frame(cx);
-        stream.shared.waits.set(polled.is_pending());
-        polled
+        match stream.ahead.take() {
+            Some(next) => Poll::Ready(next),
+            None => stream.poll_frame(cx),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.as_ref().is_none_or(|stream| stream.body.is_end_stream())
+        let is_over = |stream: &Stream| stream.ahead.is_none() && stream.body.is_end_stream();
+        self.0.as_deref().is_none_or(is_over)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), |stream| stream.body.size_hint())
+        self.0.as_deref().map_or_else(|| SizeHint::with_exact(0), Stream::size_hint)
     }
 }
 
@@ -189,10 +232,32 @@ impl Origin {
 // === impl Stream ===
 
 impl Stream {
-    fn poll_frame(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.ahead.is_none() {
+            self.ahead = Some(ready!(self.poll_frame(cx)));
+        }
+        Poll::Ready(())
+    }
+
+    /// With what came already.
+    fn size_hint(&self) -> SizeHint {
+        let hint = self.body.size_hint();
+        match (hint.exact(), &self.ahead) {
+            (Some(rest), Some(Some(Ok(frame)))) => {
+                let ahead = frame.data_ref().map_or(0, |data| data.len() as u64);
+                SizeHint::with_exact(rest + ahead)
+            }
+            _ => hint,
+        }
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        let polled = self.poll_body(cx);
+        self.shared.waits.set(polled.is_pending());
+        polled
+    }
+
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
         let Poll::Ready(frame) = self.body.poll_frame(cx) else {
             let deadline = self.pace.deadline();
             let lost = self.timer.poll_passed(cx, deadline);

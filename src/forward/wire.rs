@@ -199,6 +199,19 @@ impl Recorder {
         .await
     }
 
+    /// Answers each single reading, and keeps it: of a request that comes in two, the second is another.
+    pub(super) async fn of_readings() -> Self {
+        Self::scripted(|_, mut stream, seen| async move {
+            let mut reading = vec![0; 4096];
+            while let Ok(count @ 1..) = stream.read(&mut reading).await {
+                let text = String::from_utf8_lossy(&reading[..count]).into_owned();
+                seen.lock().expect("no panic").push(text);
+                stream.write_all(HELLO.as_bytes()).await.expect("a write");
+            }
+        })
+        .await
+    }
+
     /// Gives each connection, with its number, to `script`.
     pub(super) async fn scripted<S, F>(script: S) -> Self
     where

@@ -80,6 +80,7 @@ impl Outgoing {
         cx: &mut Context<'_>,
         stream: &mut S,
     ) -> Poll<Result<(), BodyError>> {
+        self.lay_ahead()?;
         loop {
             ready!(self.poll_flush(cx, stream));
             if self.rest == Rest::Nothing {
@@ -99,7 +100,14 @@ impl Outgoing {
 
     /// The upload of a request of which the connection took nothing.
     pub(in crate::forward) fn take_unsent(&mut self) -> Option<Upload> {
-        (self.stuck && !self.touched).then(|| std::mem::replace(&mut self.upload, Upload::empty()))
+        if !self.stuck || self.touched {
+            return None;
+        }
+        let mut upload = std::mem::replace(&mut self.upload, Upload::empty());
+        if !self.data.is_empty() {
+            upload.put_back(std::mem::take(&mut self.data));
+        }
+        Some(upload)
     }
 
     fn is_flushed(&self) -> bool {
@@ -144,6 +152,14 @@ impl Outgoing {
         self.tail = &self.tail[count - data..];
     }
 
+    /// Lays the part ready that came with the head: a write and a packet less, and the upstream wakes once.
+    fn lay_ahead(&mut self) -> Result<(), BodyError> {
+        match self.upload.take_ahead() {
+            Some(data) => self.lay(Frame::data(data)),
+            None => Ok(()),
+        }
+    }
+
     /// Lays a part of the upload ready.
     fn lay(&mut self, frame: Frame<Bytes>) -> Result<(), BodyError> {
         let data = match frame.into_data() {
@@ -163,6 +179,10 @@ impl Outgoing {
                 // Writing into memory can't fail.
                 drop(write!(self.lines, "{:x}\r\n", data.len()));
                 self.tail = b"\r\n";
+                // The last part is known to be it: it goes out with the last chunk, and there are no trailers.
+                if self.upload.is_end_stream() {
+                    (self.tail, self.rest) = (b"\r\n0\r\n\r\n", Rest::Nothing);
+                }
             }
             // Not reached: the upload is not asked after its end.
             Rest::Nothing => return Err(BodyError::Broken),
@@ -208,5 +228,78 @@ fn write_fields<'f>(
         lines.extend_from_slice(b": ");
         lines.extend_from_slice(value.as_bytes());
         lines.extend_from_slice(b"\r\n");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use http::Request;
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    /// Takes so many bytes, all of a call's at once, and then it is broken.
+    struct Wire {
+        room: usize,
+        calls: Vec<Vec<u8>>,
+    }
+
+    impl AsyncWrite for Wire {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            let count = bytes.len().min(self.room);
+            self.room -= count;
+            self.calls.push(bytes[..count].to_vec());
+            Poll::Ready(if count == 0 { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(count) })
+        }
+
+        fn poll_write_vectored(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            parts: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            self.poll_write(cx, &parts.iter().flat_map(|part| part.to_vec()).collect::<Vec<_>>())
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// A request with a body that has come, as far as the wire takes it.
+    async fn sent(room: usize) -> (Outgoing, Wire) {
+        let (head, ()) = Request::post("/a").body(()).unwrap().into_parts();
+        let (mut upload, _) = Upload::read(Bytes::from_static(b"hello"));
+        upload.come().await.unwrap();
+        let (mut outgoing, mut wire) = (Outgoing::new(), Wire { room, calls: Vec::new() });
+        outgoing.begin(&head, &OwnFields::default(), upload);
+        let polled = outgoing.poll(&mut Context::from_waker(std::task::Waker::noop()), &mut wire);
+        assert_eq!(polled, if room > 30 { Poll::Ready(Ok(())) } else { Poll::Pending });
+        (outgoing, wire)
+    }
+
+    #[tokio::test]
+    async fn a_body_that_came_with_its_head_goes_out_with_it() {
+        let (outgoing, wire) = sent(100).await;
+        assert_eq!(wire.calls, [b"POST /a HTTP/1.1\r\n\r\nhello"]);
+        assert!(outgoing.is_done());
+    }
+
+    #[tokio::test]
+    async fn a_body_of_which_nothing_went_is_given_back_whole() {
+        let (mut outgoing, _) = sent(0).await;
+        let upload = outgoing.take_unsent().expect("it comes back");
+        assert_eq!((upload.size_hint().exact(), upload.is_end_stream()), (Some(5), false));
+        assert_eq!(upload.collect().await.unwrap().to_bytes(), "hello");
+        assert!(sent(3).await.0.take_unsent().is_none(), "a part of the head went");
     }
 }

@@ -239,6 +239,19 @@ async fn trailers_pass_where_the_route_allows_them_and_nowhere_else() {
 }
 
 #[tokio::test]
+async fn a_small_body_reaches_the_upstream_together_with_its_head() {
+    let upstream = Recorder::of_readings().await;
+    let gate = Setup::new(upstream.address).start();
+    let mut client = gate.connect().await;
+    let request = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
+    for connection in ["a new one", "a kept one"] {
+        assert_eq!(status(&exchange(&mut client, request).await), 200);
+        let first = upstream.seen().pop().unwrap();
+        assert!(first.ends_with("hello"), "{connection}: {first}");
+    }
+}
+
+#[tokio::test]
 async fn an_expectation_is_met_when_the_body_is_wanted() {
     let upstream = Recorder::answering(HELLO).await;
     let gate = Setup::new(upstream.address).start();

@@ -44,6 +44,20 @@ async fn streams_become_requests_with_one_host_and_one_cookie_field() {
 }
 
 #[tokio::test]
+async fn a_small_upload_of_unknown_length_reaches_the_upstream_together_with_its_head() {
+    let upstream = Recorder::of_readings().await;
+    let gate = Setup::new(upstream.address).start();
+    let (mut client, connection) = h2::client::handshake(gate.connect().await).await.unwrap();
+    let head = request("http://a/").body(()).unwrap();
+    let (answer, mut stream) = client.send_request(head, false).unwrap();
+    stream.send_data("hello".into(), true).unwrap();
+    tokio::spawn(connection);
+    assert_eq!(within(answer).await.unwrap().status(), 200);
+    let first = upstream.only();
+    assert!(first.ends_with("\r\n\r\n5\r\nhello\r\n0\r\n\r\n"), "{first}");
+}
+
+#[tokio::test]
 async fn many_streams_share_a_connection_and_each_gets_its_own_answer() {
     let upstream = Recorder::scripted(|_, mut stream, _| async move {
         while let Some(request) = read_request(&mut stream).await {
