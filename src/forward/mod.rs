@@ -115,8 +115,6 @@ impl Forwarder {
         let trailers = forward.trailers.then(|| Arc::clone(exchange.identity));
         let (mut parts, body) = request.into_parts();
         let limits = exchange.limits;
-        // Whoever waits to be told to go on is told when the upstream has taken the head (RFC 9110 §10.1.1).
-        let expects = parts.headers.contains_key(EXPECT);
         let (mut upload, state) = match (body, parts.extensions.remove::<ReadBody>()) {
             (Some(body), _) => {
                 Upload::new(body, limits.body_bytes, limits.idle_timeout, trailers.clone())
@@ -127,6 +125,8 @@ impl Forwarder {
             }
             (None, read) => Upload::read(read.map_or_else(Bytes::new, ReadBody::into_bytes)),
         };
+        // Whoever waits to be told to go on is told when the upstream has taken the head (RFC 9110 §10.1.1).
+        let comes_along = state.has_body() && !parts.headers.contains_key(EXPECT);
         let setting = head::Setting {
             permit: &permit,
             forward,
@@ -137,7 +137,7 @@ impl Forwarder {
             identity: exchange.identity,
         };
         let own = head::prepare(&mut parts, &upload, &setting)?;
-        if !expects {
+        if comes_along {
             upload.come().await?;
         }
         let (pools, permit) = (&*self.pools, &permit);
