@@ -14,14 +14,13 @@ pub(super) fn revocation(
     ask: Ask,
     gateway: &Gateway,
     enforceable: &Enforceable,
-    actor: Option<Arc<str>>,
     making: &mut Making,
 ) -> Result<Revocation, AskError> {
     let draft = match ask {
         Ask::Claim(draft) => draft,
         Ask::Token { token, reason } => Draft { reason, ..draft_of(&token, gateway, enforceable)? },
     };
-    let record = draft.complete(enforceable, actor, making);
+    let record = draft.complete(enforceable, making);
     record.map_err(|error| field(error.field().unwrap_or("body"), &error))
 }
 

@@ -145,11 +145,11 @@ impl House {
         reason: &str,
         bearer: &Principal,
     ) -> Result<(), CallError> {
-        let (enforceable, actor) = (self.enforceable(), actor(bearer));
-        let mut making = Making::begin(self.clock().now());
+        let enforceable = self.enforceable();
+        let mut making = Making::begin(self.clock().now(), Some(actor(bearer)));
         let complete = |draft: Draft| {
             let draft = Draft { reason: Some(reason.into()), ..draft };
-            draft.complete(&enforceable.1, Some(Arc::clone(&actor)), &mut making)
+            draft.complete(&enforceable.1, &mut making)
         };
         let records: Result<Vec<Revocation>, _> = wanted.into_iter().map(complete).collect();
         let records = records.map_err(|error| {

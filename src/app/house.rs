@@ -180,18 +180,12 @@ impl House {
 }
 
 impl Gatehouse for House {
-    fn complete(
-        &self,
-        ask: Ask,
-        actor: &Arc<str>,
-        making: &mut Making,
-    ) -> Result<Revocation, AskError> {
-        let (enforceable, actor) = (self.enforceable(), Some(Arc::clone(actor)));
-        asked::revocation(ask, &self.gateway, &enforceable.1, actor, making)
+    fn complete(&self, ask: Ask, making: &mut Making) -> Result<Revocation, AskError> {
+        asked::revocation(ask, &self.gateway, &self.enforceable().1, making)
     }
 
-    fn making(&self) -> Making {
-        Making::begin(self.clock().now())
+    fn making(&self, actor: &Arc<str>) -> Making {
+        Making::begin(self.clock().now(), Some(Arc::clone(actor)))
     }
 
     fn register(&self, ask: RegisterAsk, actor: &Arc<str>) -> Result<Revocation, AskError> {

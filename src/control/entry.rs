@@ -68,8 +68,8 @@ impl<'a> Entry<'a> {
             ("actor", self.actor.is_some()),
         ];
         refuse(&given, "is only taken by an import")?;
-        let mut making = house.making();
-        Ok(house.complete(self.ask(false, &mut making)?, &caller.name, &mut making)?)
+        let mut making = house.making(&caller.name);
+        Ok(house.complete(self.ask(false, &mut making)?, &mut making)?)
     }
 
     /// The record of an import's line. What an export said about its origin is kept for an `admin`;
@@ -89,7 +89,7 @@ impl<'a> Entry<'a> {
         }
         let origin = self.take_origin();
         let ask = self.ask(origin.is_some(), making)?;
-        let mut record = house.complete(ask, &caller.name, making)?;
+        let mut record = house.complete(ask, making)?;
         record.op = op;
         if let Some(origin) = origin {
             record.issued_before = origin.issued_before;

@@ -152,7 +152,7 @@ impl Parsed {
         let records = Vec::with_capacity(block.len() / LINE);
         let mut parsed = Self { records, ..Self::default() };
         let mut lines = Lines::default();
-        let mut making = house.making();
+        let mut making = house.making(&caller.name);
         let mut take = |line: Line<'_>| parsed.take(house, caller, line, &mut making);
         let mut read = lines.feed(block, &mut take);
         if last {

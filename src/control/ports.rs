@@ -20,15 +20,10 @@ use crate::secret::Secret;
 pub trait Gatehouse: Send + Sync + 'static {
     /// Makes a whole record of what was asked: issuer, cut-off and expiry filled in by the rules of
     /// the running configuration. A posted token must be signed by a known key; it may have expired.
-    fn complete(
-        &self,
-        ask: Ask,
-        actor: &Arc<str>,
-        making: &mut Making,
-    ) -> Result<Revocation, AskError>;
+    fn complete(&self, ask: Ask, making: &mut Making) -> Result<Revocation, AskError>;
 
-    /// Begins to make records, now.
-    fn making(&self) -> Making;
+    /// Begins to make records, now and for this actor.
+    fn making(&self, actor: &Arc<str>) -> Making;
 
     /// Makes the record that registers a token. A posted token must be good now, but for revocation.
     fn register(&self, ask: RegisterAsk, actor: &Arc<str>) -> Result<Revocation, AskError>;

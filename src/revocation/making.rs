@@ -13,6 +13,7 @@ use super::{Revocation, Text};
 #[derive(Debug)]
 pub struct Making {
     at: UnixTime,
+    actor: Option<Arc<str>>,
     next: Uuid,
     claim: Option<Arc<str>>,
     checker: Checker,
@@ -24,14 +25,19 @@ const RANDOM: u128 = (1 << 62) - 1;
 // === impl Making ===
 
 impl Making {
-    /// The first of them is said now.
-    pub fn begin(now: UnixTime) -> Self {
-        Self { at: now, next: Uuid::now_v7(), claim: None, checker: Checker::default() }
+    /// The first of them is said now, all of them by the same actor.
+    pub fn begin(now: UnixTime, actor: Option<Arc<str>>) -> Self {
+        Self { at: now, actor, next: Uuid::now_v7(), claim: None, checker: Checker::default() }
     }
 
     /// When they are said.
     pub const fn at(&self) -> UnixTime {
         self.at
+    }
+
+    /// Who says them.
+    pub fn actor(&self) -> Option<Arc<str>> {
+        self.actor.clone()
     }
 
     /// The next one's id: one more than the one before it (RFC 9562 section 6.2, method 2).
@@ -62,7 +68,7 @@ mod tests {
 
     #[test]
     fn ids_of_one_making_follow_each_other() {
-        let mut making = Making::begin(UnixTime::EPOCH);
+        let mut making = Making::begin(UnixTime::EPOCH, None);
         let ids = ids(&mut making, 1000);
         let (first, second) = (ids[0].get_timestamp(), ids[999].get_timestamp());
         assert!(ids.iter().all(|id| id.get_version_num() == 7));
@@ -71,14 +77,14 @@ mod tests {
 
     #[test]
     fn two_makings_have_no_id_in_common() {
-        let [mut one, mut other] = [0, 0].map(|_| Making::begin(UnixTime::EPOCH));
+        let [mut one, mut other] = [0, 0].map(|_| Making::begin(UnixTime::EPOCH, None));
         let (one, other) = (ids(&mut one, 1000), ids(&mut other, 1000));
         assert!(one.iter().all(|id| !other.contains(id)));
     }
 
     #[test]
     fn the_last_id_of_a_millisecond_is_followed_by_one_of_the_same() {
-        let mut making = Making::begin(UnixTime::EPOCH);
+        let mut making = Making::begin(UnixTime::EPOCH, None);
         making.next = Uuid::from_u128(making.next.as_u128() | RANDOM);
         let ids = ids(&mut making, 2);
         assert_eq!(ids[0].get_timestamp(), ids[1].get_timestamp());

@@ -85,7 +85,6 @@ impl Draft {
     pub fn complete(
         self,
         enforceable: &Enforceable,
-        actor: Option<Arc<str>>,
         making: &mut Making,
     ) -> Result<Revocation, DraftError> {
         let now = making.at();
@@ -105,7 +104,7 @@ impl Draft {
             issued_before,
             expires_at,
             at: now,
-            actor,
+            actor: making.actor(),
             reason: self.reason,
             token: None,
         };

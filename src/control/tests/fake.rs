@@ -70,16 +70,11 @@ impl Fake {
 }
 
 impl Gatehouse for Fake {
-    fn making(&self) -> Making {
-        Making::begin(UnixTime::from_secs(1_000))
+    fn making(&self, actor: &Arc<str>) -> Making {
+        Making::begin(UnixTime::from_secs(1_000), Some(Arc::clone(actor)))
     }
 
-    fn complete(
-        &self,
-        ask: Ask,
-        actor: &Arc<str>,
-        making: &mut Making,
-    ) -> Result<Revocation, AskError> {
+    fn complete(&self, ask: Ask, making: &mut Making) -> Result<Revocation, AskError> {
         let refuse = |field, problem: &str| Err(AskError::Field { field, problem: problem.into() });
         let (name, draft) = match ask {
             Ask::Token { token, reason } => {
@@ -109,7 +104,7 @@ impl Gatehouse for Fake {
             issued_before: draft.issued_before.or(default),
             expires_at: draft.expires_at.unwrap_or(UnixTime::from_secs(9_000)),
             at: making.at(),
-            actor: Some(Arc::clone(actor)),
+            actor: making.actor(),
             reason: draft.reason,
             token: None,
             name,

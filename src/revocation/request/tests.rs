@@ -18,7 +18,7 @@ fn enforceable(issuers: &[&str]) -> Enforceable {
 }
 
 fn making() -> Making {
-    Making::begin(NOW)
+    Making::begin(NOW, Some("ops".into()))
 }
 
 fn draft(claim: &str) -> Draft {
@@ -27,7 +27,7 @@ fn draft(claim: &str) -> Draft {
 }
 
 fn complete(draft: Draft) -> Revocation {
-    draft.complete(&enforceable(&["i"]), Some("ops".into()), &mut making()).expect("a record")
+    draft.complete(&enforceable(&["i"]), &mut making()).expect("a record")
 }
 
 #[test]
@@ -37,8 +37,7 @@ fn the_only_issuer_is_the_default_and_else_it_is_required() {
         [(&[][..], None, "issuer"), (&["a", "b"], None, "issuer"), (&["a"], Some("b"), "issuer")]
     {
         let draft = Draft { issuer: asked.map(Into::into), ..draft("jti") };
-        let error =
-            draft.complete(&enforceable(issuers), None, &mut making()).expect_err("no issuer");
+        let error = draft.complete(&enforceable(issuers), &mut making()).expect_err("no issuer");
         assert_eq!(error.field(), Some(field));
     }
 }
@@ -50,7 +49,7 @@ fn a_claim_that_is_not_checked_is_refused() {
     }
     for claim in ["email", "", "JTI"] {
         let error =
-            draft(claim).complete(&enforceable(&["i"]), None, &mut making()).expect_err("no claim");
+            draft(claim).complete(&enforceable(&["i"]), &mut making()).expect_err("no claim");
         assert_eq!(error.field(), Some("claim"));
     }
     assert_eq!(&*complete(draft("azp")).name.claim, "client_id");
@@ -64,8 +63,7 @@ fn values_that_can_not_be_kept_are_refused_with_their_field() {
         ("x".into(), "\0", "reason"),
     ] {
         let draft = Draft { value: value.into(), reason: Some(reason.into()), ..draft("jti") };
-        let error =
-            draft.complete(&enforceable(&["i"]), None, &mut making()).expect_err("not kept");
+        let error = draft.complete(&enforceable(&["i"]), &mut making()).expect_err("not kept");
         assert_eq!(error.field(), Some(field));
     }
 }
@@ -134,7 +132,7 @@ fn an_entry_of_a_refresh_token_outlives_its_last_access_token() {
     ] {
         let expires_at = asked.map(UnixTime::from_secs);
         let draft = Draft { expires_at, ..draft(claim) };
-        let record = draft.complete(&with_families, None, &mut making()).expect("a record");
+        let record = draft.complete(&with_families, &mut making()).expect("a record");
         assert_eq!(record.expires_at.as_secs(), want, "{claim} {asked:?}");
     }
 }
@@ -149,12 +147,12 @@ fn both_names_of_a_client_s_claim_name_the_same_entry() {
 #[test]
 fn taking_back_an_issuer_names_it() {
     let both = enforceable(&["i", "k"]);
-    let record = draft("iss").complete(&both, None, &mut making()).expect("the value says which");
+    let record = draft("iss").complete(&both, &mut making()).expect("the value says which");
     assert_eq!((&*record.name.issuer, &*record.name.value), ("i", "i"));
     let crossed = Draft { issuer: Some("k".into()), ..draft("iss") };
-    let error = crossed.complete(&both, None, &mut making()).expect_err("matches nothing");
+    let error = crossed.complete(&both, &mut making()).expect_err("matches nothing");
     assert_eq!(error.field(), Some("value"));
     let unknown = Draft { value: "x".into(), ..draft("iss") };
-    let error = unknown.complete(&both, None, &mut making()).expect_err("no such issuer");
+    let error = unknown.complete(&both, &mut making()).expect_err("no such issuer");
     assert_eq!(error.field(), Some("issuer"));
 }
