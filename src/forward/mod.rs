@@ -33,6 +33,7 @@ mod pool;
 mod request_id;
 mod resumed;
 mod send;
+mod turn;
 mod upload;
 mod upstream;
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,6 +20,7 @@ use crate::request::IdentityNames;
 
 use super::error::BodyError;
 use super::hop::strip_trailers;
+use super::turn::others_first;
 
 /// A request's body; empty ones cost nothing.
 #[derive(Debug)]
@@ -125,16 +126,11 @@ impl Upload {
     /// Gives a body that came together with its head the time to be read: then both go out at once.
     pub(super) async fn come(&mut self) -> Result<(), BodyError> {
         let Some(stream) = &mut self.0 else { return Ok(()) };
-        let mut asked = false;
-        poll_fn(|cx| {
-            if stream.poll_ahead(cx).is_ready() || std::mem::replace(&mut asked, true) {
-                return Poll::Ready(());
-            }
+        if !stream.has_come().await {
             // hyper reads a body only after it was asked for.
-            cx.waker().wake_by_ref();
-            Poll::Pending
-        })
-        .await;
+            others_first().await;
+            stream.has_come().await;
+        }
         // If it goes on waiting, then for the upstream first.
         stream.shared.waits.set(false);
         match stream.ahead.take_if(|next| matches!(next, Some(Err(_)))) {
@@ -232,11 +228,17 @@ impl Origin {
 // === impl Stream ===
 
 impl Stream {
-    fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.ahead.is_none() {
-            self.ahead = Some(ready!(self.poll_frame(cx)));
-        }
-        Poll::Ready(())
+    /// Whether something has come, which lies ready then; asks once and does not wait.
+    async fn has_come(&mut self) -> bool {
+        poll_fn(|cx| {
+            if self.ahead.is_none()
+                && let Poll::Ready(next) = self.poll_frame(cx)
+            {
+                self.ahead = Some(next);
+            }
+            Poll::Ready(self.ahead.is_some())
+        })
+        .await
     }
 
     /// With what came already.

@@ -134,7 +134,7 @@ fn cluster<R: NodeRoster>(
 const NOW: UnixTime = UnixTime::from_secs(50);
 
 fn cursor(at: u64) -> Cursor {
-    Cursor::new(&format!("{at:020}"))
+    Cursor::of_number(at)
 }
 
 fn revoke(value: &str) -> Revocation {

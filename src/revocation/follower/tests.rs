@@ -93,7 +93,7 @@ impl Scene {
 }
 
 fn cursor(at: u64) -> Cursor {
-    Cursor::new(&format!("{at:020}"))
+    Cursor::of_number(at)
 }
 
 fn epoch(number: u128) -> Epoch {

@@ -84,6 +84,19 @@ fn a_record_that_would_not_come_back_is_refused_before_it_goes_out() {
     assert!(check(&record).is_ok());
 }
 
+#[test]
+fn a_text_that_many_records_share_is_looked_at_again_when_it_is_another() {
+    let mut checker = Checker::default();
+    let good = revoke("jti", "x", None, 9);
+    let bad = revoke("a\u{1}", "x", None, 9);
+    for _ in 0..2 {
+        checker.check(&good).expect("good");
+        assert!(matches!(checker.check(&bad), Err(WireError::Character("claim"))));
+    }
+    let actor = Revocation { actor: Some("\0".into()), ..good };
+    assert!(matches!(checker.check(&actor), Err(WireError::Character("actor"))));
+}
+
 fn register(members: &serde_json::Value) -> Result<Revocation, WireError> {
     let mut text = good();
     text["op"] = json!("register");

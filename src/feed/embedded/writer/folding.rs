@@ -55,7 +55,7 @@ impl Folder {
 
     /// The file failed: nothing is asked of it for a while.
     pub(super) fn fail(&mut self, error: &FeedError) {
-        if !self.is_busy() && self.beginning.is_none() {
+        if self.round.is_none() && self.beginning.is_none() && self.asked.is_empty() {
             return;
         }
         // It holds the file, which is to be opened again.

@@ -201,7 +201,7 @@ pub(super) fn name(value: &str) -> Name {
 }
 
 pub(super) fn cursor(at: usize) -> Cursor {
-    Cursor::new(&format!("{at:020}"))
+    Cursor::of_number(at as u64)
 }
 
 pub(super) fn epoch(number: u128) -> Epoch {
